@@ -1,0 +1,1 @@
+"""Sound: formats, rings, resampling, sound cards and playout."""

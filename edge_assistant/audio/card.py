@@ -1,0 +1,54 @@
+"""What a sound card is to us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from edge_assistant.audio.format import Samples
+
+OnCapture = Callable[[Samples, int, float], None]
+"""(block, first_frame, time_s): float32 (frames,) at `capture_rate`; valid during the call only."""
+
+OnPlayback = Callable[[Samples, int, float], None]
+"""(out, first_frame, dac_time_s): fill all of `out`, float32 (frames,) at `playback_rate`."""
+
+OnLost = Callable[[Exception | None], None]
+"""(error): the card lost its device (an AudioError), or its input has ended (None)."""
+
+
+class SoundCard(Protocol):
+    """A microphone and a loudspeaker that share one time line.
+
+    `time_s` and `dac_time_s` are seconds on one clock of the card's choice: when the first frame of
+    the block was at the microphone, and when the first frame of `out` will leave the loudspeaker.
+    The two rates may differ and the two callbacks may come from two threads; neither callback
+    blocks. `first_frame` counts frames of its own stream from 0; a gap means lost frames.
+    """
+
+    @property
+    def name(self) -> str:
+        """What to call this card in messages."""
+        ...
+
+    @property
+    def capture_rate(self) -> int:
+        """Hz of the blocks given to `on_capture`; known before `start`."""
+        ...
+
+    @property
+    def playback_rate(self) -> int:
+        """Hz of the blocks asked from `on_playback`; known before `start`."""
+        ...
+
+    def start(self, on_capture: OnCapture, on_playback: OnPlayback, on_lost: OnLost) -> None:
+        """Open the streams; callbacks may come before this returns.
+
+        Raises:
+            AudioError: there is no such device, or it cannot be opened.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Close the streams; no callback comes after this returns. Calling it twice is fine."""
+        ...

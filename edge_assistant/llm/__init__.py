@@ -1,0 +1,1 @@
+"""The language model, its prompt, its history and its sentences."""

@@ -1,0 +1,70 @@
+"""What a language model is to us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from edge_assistant.cancel import CancelToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One entry of the conversation as the model sees it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationStats:
+    """What one call of `prefill` or `generate` cost."""
+
+    prompt_tokens: int
+    reused_tokens: int
+    """Tokens of the prompt that the KV cache already held; the rest was evaluated."""
+    generated_tokens: int
+    ttft_s: float
+    """From the call to the first token; 0.0 where none came."""
+
+
+class LanguageModel(Protocol):
+    """Completes a conversation; one call at a time, on the `llm` thread.
+
+    The KV cache is the model's own affair: each call keeps the longest prefix that it shares with the
+    call before, so cutting the history cuts the cache.
+    """
+
+    @property
+    def stats(self) -> GenerationStats:
+        """Of the last call, also if it was cancelled."""
+        ...
+
+    def prefill(self, messages: Sequence[Message], token: CancelToken) -> None:
+        """Evaluate `messages` ahead of time, up to where the next user message opens.
+
+        Cancel: raises TurnCancelled within milliseconds on a CPU; what was evaluated stays valid.
+
+        Raises:
+            GenerationError: the engine failed or the prompt does not fit; the instance stays usable.
+        """
+        ...
+
+    def generate(self, messages: Sequence[Message], token: CancelToken) -> Iterator[str]:
+        """Yield the reply piece by piece, valid UTF-8 each, until the model ends it or a limit is met.
+
+        Cancel: as `prefill`. Closing the iterator stops the generation.
+
+        Raises:
+            GenerationError: the engine failed or the prompt does not fit; the instance stays usable.
+        """
+        ...
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Length of the prompt for `messages`, so that a caller can drop the oldest turns in time."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory back; calling it twice is fine."""
+        ...

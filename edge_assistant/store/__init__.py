@@ -1,0 +1,1 @@
+"""Model files enter here and nowhere else: catalog, download, header checks, hashes, licences."""

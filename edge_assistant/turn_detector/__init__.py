@@ -1,0 +1,1 @@
+"""Has the speaker finished, judged by the sound of the last seconds?"""

@@ -1,0 +1,1 @@
+"""Who may speak: facts in, commands out, no clock, no thread, no engine."""

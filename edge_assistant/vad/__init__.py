@@ -1,0 +1,1 @@
+"""Voice activity: is this window speech? The `segmenter` turns the answers into facts."""
