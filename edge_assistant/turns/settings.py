@@ -1,0 +1,79 @@
+"""How the assistant takes turns: when it listens, how long it waits, what makes it yield."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[turns]` of the configuration."""
+
+    listen: Literal["open", "push", "wake"] = "open"
+    """What opens the ear: `open` (always), `push` (while a key is held or toggled), `wake` (a phrase at
+    the start of what was said)."""
+
+    wake_phrase: Annotated[str, Meta(min_length=1, max_length=64)] = "hey assistant"
+    """The words that wake it; used with `listen = "wake"` only."""
+
+    min_wait_ms: Annotated[int, Meta(ge=0, le=5_000)] = 200
+    """Silence before the turn is taken as over, in ms, when the turn detector is sure that it is
+    (end probability 1)."""
+
+    max_wait_ms: Annotated[int, Meta(ge=100, le=10_000)] = 1_200
+    """The same when the turn detector is sure that it is not (end probability 0). Not below `min_wait_ms`."""
+
+    pause_ms: Annotated[int, Meta(ge=20, le=2_000)] = 100
+    """Silence that counts as a pause, in ms: the turn detector is asked then."""
+
+    min_speech_ms: Annotated[int, Meta(ge=10, le=1_000)] = 96
+    """Speech that counts as speech, in ms (three windows of Silero); anything shorter is a click."""
+
+    preroll_ms: Annotated[int, Meta(ge=0, le=2_000)] = 300
+    """Audio kept from before the onset, in ms, so that the first sound of a word is not lost."""
+
+    max_utterance_ms: Annotated[int, Meta(ge=1_000, le=120_000)] = 30_000
+    """Longest turn of the user, in ms; what is there is then taken as the whole."""
+
+    onset_ms: Annotated[int, Meta(ge=10, le=500)] = 30
+    """Voiced share of the fast detector, in ms, that ducks a reply at once."""
+
+    barge_in: bool = True
+    """Whether the user can interrupt a reply by talking. A stop phrase works either way."""
+
+    barge_in_ms: Annotated[int, Meta(ge=30, le=3_000)] = 200
+    """Speech of the user over a reply, in ms, that makes the reply yield."""
+
+    duck_db: Annotated[float, Meta(ge=-60.0, le=0.0)] = -18.0
+    """Gain of the reply while it is undecided whether the user interrupts, in dB."""
+
+    duck_ramp_ms: Annotated[int, Meta(ge=1, le=200)] = 10
+    """Length of the ramp down to `duck_db` and back up, in ms."""
+
+    fade_ms: Annotated[int, Meta(ge=1, le=50)] = 8
+    """Fade-out of a reply that yields, in ms (below about 5 ms it clicks)."""
+
+    stop_phrases: tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...] = (
+        "stop",
+        "stop it",
+        "stop talking",
+        "be quiet",
+        "quiet",
+        "shut up",
+        "cancel",
+        "never mind",
+        "that's enough",
+        "enough",
+    )
+    """What silences the assistant when it is all that was said; case and punctuation do not count."""
+
+    draft_at: Literal["endpoint", "pause"] = "endpoint"
+    """When a reply is begun: once the turn is over (`endpoint`), or already at a pause (`pause`), held back
+    until the turn is over and thrown away if the user goes on."""
+
+    def __post_init__(self) -> None:
+        if self.max_wait_ms < self.min_wait_ms:
+            raise ValueError(
+                f"`max_wait_ms` ({self.max_wait_ms}) is below `min_wait_ms` ({self.min_wait_ms})"
+            )
