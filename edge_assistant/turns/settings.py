@@ -11,8 +11,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `[turns]` of the configuration."""
 
     listen: Literal["open", "push", "wake"] = "open"
-    """What opens the ear: `open` (always), `push` (while a key is held or toggled), `wake` (a phrase at
-    the start of what was said)."""
+    """What opens the ear: `open` (always), `push` (while a key is held or toggled), `wake` (a phrase
+    at the start of what was said)."""
 
     wake_phrase: Annotated[str, Meta(min_length=1, max_length=64)] = "hey assistant"
     """The words that wake it; used with `listen = "wake"` only."""
@@ -22,13 +22,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     (end probability 1)."""
 
     max_wait_ms: Annotated[int, Meta(ge=100, le=10_000)] = 1_200
-    """The same when the turn detector is sure that it is not (end probability 0). Not below `min_wait_ms`."""
+    """The same when the turn detector is sure that it is not (end probability 0); not below
+    `min_wait_ms`."""
 
     pause_ms: Annotated[int, Meta(ge=20, le=2_000)] = 100
     """Silence that counts as a pause, in ms: the turn detector is asked then."""
 
     min_speech_ms: Annotated[int, Meta(ge=10, le=1_000)] = 96
-    """Speech that counts as speech, in ms (three windows of Silero); anything shorter is a click."""
+    """Speech that counts as speech, in ms (three windows of Silero); what is shorter is a click."""
 
     preroll_ms: Annotated[int, Meta(ge=0, le=2_000)] = 300
     """Audio kept from before the onset, in ms, so that the first sound of a word is not lost."""
@@ -66,11 +67,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "that's enough",
         "enough",
     )
-    """What silences the assistant when it is all that was said; case and punctuation do not count."""
+    """What silences the assistant when nothing else was said; case and punctuation do not count."""
 
     draft_at: Literal["endpoint", "pause"] = "endpoint"
-    """When a reply is begun: once the turn is over (`endpoint`), or already at a pause (`pause`), held back
-    until the turn is over and thrown away if the user goes on."""
+    """When a reply is begun: once the turn is over (`endpoint`), or already at a pause (`pause`), held
+    back until the turn is over and thrown away if the user goes on."""
 
     def __post_init__(self) -> None:
         if self.max_wait_ms < self.min_wait_ms:
