@@ -11,8 +11,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `[turns]` of the configuration."""
 
     listen: Literal["open", "push", "wake"] = "open"
-    """What opens the ear: `open` (always), `push` (while a key is held or toggled), `wake` (a phrase
-    at the start of what was said)."""
+    """What opens the ear: `open` (always), `push` (while a key is held or toggled), `wake` (a
+    phrase at the start of what was said)."""
 
     wake_phrase: Annotated[str, Meta(min_length=1, max_length=64)] = "hey assistant"
     """The words that wake it; used with `listen = "wake"` only."""
@@ -70,8 +70,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What silences the assistant when nothing else was said; case and punctuation do not count."""
 
     draft_at: Literal["endpoint", "pause"] = "endpoint"
-    """When a reply is begun: once the turn is over (`endpoint`), or already at a pause (`pause`), held
-    back until the turn is over and thrown away if the user goes on."""
+    """When a reply is begun: once the turn is over (`endpoint`), or already at a pause (`pause`),
+    held back until the turn is over and thrown away if the user goes on."""
 
     def __post_init__(self) -> None:
         if self.max_wait_ms < self.min_wait_ms:
