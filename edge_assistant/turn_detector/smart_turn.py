@@ -57,7 +57,7 @@ class SmartTurn:
         self._session: Any | None = session
 
     def end_probability(self, audio: Samples, token: CancelToken) -> float:
-        """Probability that the turn ends with the last frame. See `TurnDetector.end_probability`."""
+        """Probability that the turn ends here. See `TurnDetector.end_probability`."""
         token.raise_if_cancelled()
         if self._session is None:
             raise DetectionError("turn-detector-closed", "The turn detector is closed")

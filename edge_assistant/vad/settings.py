@@ -11,7 +11,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The `[vad]` table of the configuration."""
 
     engine: Literal["silero", "webrtc"] = "silero"
-    """Who judges whether there is speech: `silero` (every 32 ms) or `webrtc` alone (every 10 ms)."""
+    """Who judges whether there is speech: `silero` every 32 ms, or `webrtc` alone every 10 ms."""
 
     onset_aggressiveness: Annotated[int, msgspec.Meta(ge=0, le=3)] = 2
     """How strict webrtcvad is, 0 (most passes) to 3 (least passes)."""

@@ -6,7 +6,7 @@ quick onset that ducks the voice, less good for deciding that somebody spoke.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples, frames_of_ms, to_pcm16
 
@@ -29,8 +29,9 @@ class WebrtcVad:
             raise ValueError(f"aggressiveness must be 0 to 3, not {aggressiveness}")
         import webrtcvad
 
-        self._new_detector = lambda: webrtcvad.Vad(aggressiveness)
-        self._detector = self._new_detector()
+        self._vad_class: Any = webrtcvad.Vad
+        self._aggressiveness = aggressiveness
+        self.reset()
 
     @property
     def window_frames(self) -> int:
@@ -45,4 +46,4 @@ class WebrtcVad:
 
     def reset(self) -> None:
         """Forget the noise estimate. WebRTC has no call for it, so the detector is made anew."""
-        self._detector = self._new_detector()
+        self._detector: Any = self._vad_class(self._aggressiveness)

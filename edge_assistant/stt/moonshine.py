@@ -1,0 +1,204 @@
+"""Moonshine through our own onnxruntime sessions: our threads, and stoppable between two operators.
+
+A pass encodes the whole audio (no 30 s window as Whisper has: short audio costs little), then decodes
+one token at a time, greedily, with a key-value cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edge_assistant.audio.format import SAMPLE_RATE, Samples, sanitize
+from edge_assistant.cancel import CancelToken
+from edge_assistant.errors import (
+    ModelCorrupt,
+    ModelIncompatible,
+    ModelNotFound,
+    TranscriptionError,
+)
+from edge_assistant.stt import invention
+from edge_assistant.stt.pieces import cut_at_pauses
+from edge_assistant.stt.protocol import Segment, Transcript
+from edge_assistant.stt.tokenizer import Tokenizer
+
+TOKENS_PER_S: Final = 6.5
+"""Cap on the decoder that Moonshine's authors recommend for English (30 s: 195 tokens)."""
+
+MIN_FRAMES: Final = SAMPLE_RATE // 2
+"""Shorter audio is padded with silence behind: the encoder's convolutions need about 0.06 s."""
+
+LONGEST_S: Final = 28.0
+"""Longest piece given to the model in one go; it was trained on up to 30 s."""
+
+_START_ID: Final = 1
+_END_ID: Final = 2
+_HINT: Final = "edge-assistant models pull moonshine-tiny-en"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decoded:
+    ids: list[int]
+    mean_log_prob: float
+
+
+class MoonshineRecognizer:
+    """`Recognizer` over Moonshine's `encoder_model.ort` and `decoder_model_merged.ort`.
+
+    Args:
+        encoder: absolute path of the encoder, verified by the store, as the other two.
+        decoder: the merged decoder (with and without cache in one graph).
+        tokenizer: `tokenizer.bin`.
+        num_threads: threads of each session, for good; 1 leaves the other core to the LLM.
+
+    Raises:
+        ModelNotFound: a file is missing.
+        ModelCorrupt: a file cannot be read.
+        ModelIncompatible: ONNX models, but not these two.
+    """
+
+    def __init__(
+        self, *, encoder: Path, decoder: Path, tokenizer: Path, num_threads: int = 1
+    ) -> None:
+        self._tokenizer = Tokenizer.read(tokenizer)
+        self._encoder: Any | None = _open_session(encoder, num_threads)
+        self._decoder: Any | None = _open_session(decoder, num_threads)
+        encoder_inputs = {each.name for each in self._encoder.get_inputs()}
+        decoder_inputs = {each.name: each.shape for each in self._decoder.get_inputs()}
+        self._past = {
+            name: shape for name, shape in decoder_inputs.items() if name.startswith("past_key_")
+        }
+        known = "input_values" in encoder_inputs and "input_ids" in decoder_inputs and self._past
+        if not known:
+            raise ModelIncompatible(
+                "stt-model-unknown", f"{encoder} and {decoder} are not a Moonshine model", _HINT
+            )
+        self._encoder_wants_mask = "attention_mask" in encoder_inputs
+        self._decoder_wants_mask = "encoder_attention_mask" in decoder_inputs
+
+    def transcribe(self, audio: Samples, token: CancelToken) -> Transcript:
+        """Text of the whole audio, one segment a piece. See `Recognizer.transcribe`.
+
+        Audio longer than `LONGEST_S` is cut where it is quietest. What the model made of silence,
+        noise or a loop is left out (`stt.invention` has the rules).
+        """
+        token.raise_if_cancelled()
+        if self._encoder is None:
+            raise TranscriptionError("stt-closed", "The recogniser is closed")
+        audio = sanitize(audio)
+        segments: list[Segment] = []
+        for start, end in cut_at_pauses(audio, longest_s=LONGEST_S):
+            text = self._text_of(audio[start:end], token)
+            if text:
+                times = {"start_s": start / SAMPLE_RATE, "end_s": end / SAMPLE_RATE}
+                segments.append(Segment(text=text, **times))
+        token.raise_if_cancelled()
+        return Transcript(
+            text=" ".join(each.text for each in segments), segments=tuple(segments), language="en"
+        )
+
+    def close(self) -> None:
+        """Give the memory back; calling it twice is fine."""
+        self._encoder = None
+        self._decoder = None
+        self._past = {}
+
+    def _text_of(self, piece: Samples, token: CancelToken) -> str:
+        if invention.is_silent(piece):
+            return ""
+        with _stoppable(token) as run_options:
+            decoded = self._decode(piece, run_options, token)
+        return self._tokenizer.text(decoded.ids)
+
+    def _decode(self, piece: Samples, run_options: Any, token: CancelToken) -> _Decoded:
+        """Encode once, then decode greedily until the end token or the limit for this length."""
+        import onnxruntime
+
+        assert self._encoder is not None
+        assert self._decoder is not None
+        padded = np.zeros((1, max(len(piece), MIN_FRAMES)), dtype=np.float32)
+        padded[0, : len(piece)] = piece
+        mask = np.ones(padded.shape, dtype=np.int64)
+        feed: dict[str, Any] = {"input_values": padded}
+        if self._encoder_wants_mask:
+            feed["attention_mask"] = mask
+        (hidden,) = self._encoder.run(None, feed, run_options)
+
+        wrap = onnxruntime.OrtValue.ortvalue_from_numpy
+        nothing = {name: np.zeros(_empty(shape), np.float32) for name, shape in self._past.items()}
+        feed = {name: wrap(value) for name, value in nothing.items()}
+        feed["encoder_hidden_states"] = wrap(hidden)
+        if self._decoder_wants_mask:
+            feed["encoder_attention_mask"] = wrap(mask)
+        outputs = [each.name for each in self._decoder.get_outputs()]
+        ids: list[int] = []
+        total_log_prob = 0.0
+        last = _START_ID
+        limit = math.ceil(TOKENS_PER_S * padded.shape[1] / SAMPLE_RATE)
+        for step in range(limit):
+            token.raise_if_cancelled()
+            feed["input_ids"] = wrap(np.array([[last]], dtype=np.int64))
+            feed["use_cache_branch"] = wrap(np.array([step > 0]))
+            results = self._decoder.run_with_ort_values(outputs, feed, run_options)
+            logits = results[0].numpy()[0, -1]
+            last = int(logits.argmax())
+            total_log_prob += float(logits[last]) - _log_sum_exp(logits)
+            if last == _END_ID:
+                break
+            ids.append(last)
+            for name, value in zip(outputs[1:], results[1:], strict=True):
+                # The cross-attention part is computed by the first step only and stays.
+                if step == 0 or ".decoder." in name:
+                    feed[name.replace("present", "past_key_values")] = value
+        return _Decoded(ids=ids, mean_log_prob=total_log_prob / max(len(ids) + 1, 1))
+
+
+@contextmanager
+def _stoppable(token: CancelToken) -> Iterator[Any]:
+    """RunOptions that the token terminates; onnxruntime's failures become ours."""
+    import onnxruntime
+
+    run_options = onnxruntime.RunOptions()
+    unsubscribe = token.on_cancel(lambda: setattr(run_options, "terminate", True))
+    try:
+        yield run_options
+    except Exception as error:  # onnxruntime's errors share no base class but this one
+        token.raise_if_cancelled()
+        raise TranscriptionError("stt-failed", f"Moonshine failed: {error}") from error
+    finally:
+        unsubscribe()
+
+
+def _open_session(path: Path, num_threads: int) -> Any:
+    if not path.is_file():
+        raise ModelNotFound("model-not-found", f"No speech recognition model at {path}", _HINT)
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class but this one
+        raise ModelCorrupt(
+            "model-unreadable", f"{path} is no ONNX model: {error}", _HINT
+        ) from error
+
+
+def _empty(shape: list[int | str]) -> tuple[int, ...]:
+    """Shape of a cache with nothing in it: batch of one, no positions."""
+    fixed = [each if isinstance(each, int) else 0 for each in shape]
+    return (1, *fixed[1:])
+
+
+def _log_sum_exp(logits: Any) -> float:
+    peak = float(logits.max())
+    return peak + float(np.log(np.exp(logits - peak).sum()))
