@@ -1,0 +1,88 @@
+"""What concerns the process as a whole; the embedded `Assistant` sets none of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn, TypeVar
+
+from edge_assistant.cancel import CancelToken
+
+T = TypeVar("T")
+
+_GRACE_S = 3.0
+"""How long work that was interrupted may take to let go; the engines stop within milliseconds."""
+
+_SWITCH_INTERVAL_S = 0.0005
+"""A tenth of Python's default: a block of sound (10 ms) must not wait for busy threads in turn."""
+
+
+def prepare() -> None:
+    """Set signals, thread switching and limits; once, on the main thread, before engines load."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    # Or numpy's linear algebra starts a thread per core next to those of the engines.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop_at_once)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold what was said
+
+
+def _stop_at_once(signum: int, frame: FrameType | None) -> NoReturn:
+    """The first signal unwinds the main thread, the second one does not wait for that."""
+    del frame
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda again, _frame: os._exit(128 + again))
+    raise SystemExit(128 + signum)
+
+
+def in_worker(work: Callable[[CancelToken], T], name: str) -> T:
+    """Run `work` on its own thread and wait for it, so that no signal has to wait for an engine.
+
+    What it raises is raised here. On a signal its token is cancelled and it has `_GRACE_S` left.
+    """
+    token = CancelToken()
+    done = threading.Event()
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            results.append(work(token))
+        except BaseException as error:  # carried over to the thread that waits
+            failures.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=body, name=name, daemon=True).start()
+    try:
+        done.wait()
+    except BaseException:
+        token.cancel("signal")
+        done.wait(_GRACE_S)
+        raise
+    if failures:
+        raise failures[0]
+    return results[0]
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with `code`, also while a native engine still holds a thread."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # the reader has gone; there is nobody to tell
+            code = code or 1
+    if any(thread.daemon for thread in threading.enumerate()):
+        # Python's finalizer and a thread inside C++ code do not mix: it may abort the process.
+        os._exit(code)
+    sys.exit(code)
