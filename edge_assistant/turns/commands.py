@@ -1,0 +1,155 @@
+"""What the floor orders. The pipeline obeys in the order given and never answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_assistant.turns.events import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTurn:
+    """The user has begun a turn at `started_frames`; report it."""
+
+    turn: int
+    started_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseTurn:
+    """The user fell silent at `ended_frames`; report it."""
+
+    turn: int
+    ended_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeTurn:
+    """The user goes on with a turn that was paused, or taken for finished; report it."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndTurn:
+    """The user's part of the turn is over: it ran to `ended_frames`, its pause was noticed at
+    `paused_frames`."""
+
+    turn: int
+    ended_frames: int
+    paused_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeTurn:
+    """Ask the turn detector about the audio between the two positions."""
+
+    turn: int
+    from_frames: int
+    to_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartDraft:
+    """Transcribe the audio between the two positions, as attempt `draft` at a reply to `turn`."""
+
+    turn: int
+    draft: int
+    from_frames: int
+    to_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Let the language model answer `text` and the voice speak it; hold the audio until Commit."""
+
+    turn: int
+    draft: int
+    text: str
+    request: int | None = None
+    """Set where a program asked for it (`ask`) and no one spoke."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speak:
+    """Speak `text` as it is; hold the audio until Commit."""
+
+    turn: int
+    draft: int
+    text: str
+    request: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """Release the audio of this draft, what is held and what will come."""
+
+    turn: int
+    draft: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """Drop a draft that was never committed: nobody heard it."""
+
+    turn: int
+    draft: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclude:
+    """No more audio will come for this committed reply; play what is there and finish."""
+
+    turn: int
+    draft: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duck:
+    """Lower the voice; playout goes on."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unduck:
+    """Raise the voice again."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yield:
+    """Silence a committed reply: cancel, fade, purge, write history from what was heard, report
+    Yielded."""
+
+    turn: int
+    draft: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishTurn:
+    """The turn is over for good."""
+
+    turn: int
+    outcome: Outcome
+
+
+Command = (
+    OpenTurn
+    | PauseTurn
+    | ResumeTurn
+    | EndTurn
+    | JudgeTurn
+    | StartDraft
+    | Answer
+    | Speak
+    | Commit
+    | Discard
+    | Conclude
+    | Duck
+    | Unduck
+    | Yield
+    | FinishTurn
+)

@@ -1,0 +1,155 @@
+"""Facts that reach the floor. Positions are frames on the sample clock (16 kHz, captured
+frames)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a turn ended; every turn ends in exactly one of these."""
+
+    ANSWERED = "answered"
+    INTERRUPTED = "interrupted"
+    """The user talked over the reply; what was heard is in the history."""
+    STOPPED = "stopped"
+    """The user said a stop phrase."""
+    IGNORED = "ignored"
+    """Nothing was said, it was not meant for us, or it was a backchannel."""
+    FAILED = "failed"
+    """An engine failed and not even the notice could be spoken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Another 10 ms block was captured: the only way in which time reaches the floor."""
+
+    at_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechOnset:
+    """Something voiced began: too early to call it speech, early enough to duck."""
+
+    at_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnsetDropped:
+    """What began voiced did not become speech."""
+
+    at_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechStarted:
+    """The user is speaking, and has been since `started_frames`."""
+
+    at_frames: int
+    started_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechPaused:
+    """The user has been silent since `ended_frames`, for the length of a pause by now."""
+
+    at_frames: int
+    ended_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnJudged:
+    """The turn detector's answer about the pause that was reported at `paused_frames`."""
+
+    turn: int
+    paused_frames: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcribed:
+    """The final transcript of a draft; empty where nothing was said."""
+
+    turn: int
+    draft: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybackStarted:
+    """The first frame of a committed reply has left (or will leave) the loudspeaker."""
+
+    turn: int
+    draft: int
+    at_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybackFinished:
+    """The whole reply was played."""
+
+    turn: int
+    draft: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yielded:
+    """A committed reply has been silenced (perhaps before its first frame) and its history is
+    written."""
+
+    turn: int
+    draft: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyFailed:
+    """A stage failed on this draft."""
+
+    turn: int
+    draft: int
+    notice: str
+    """What to say instead; empty where nothing can be said."""
+    audible: bool = False
+    """Some of the reply's audio is already on its way to the loudspeaker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requested:
+    """The program asks for a reply of its own: to speak `text`, or to answer it as if it had
+    been said."""
+
+    request: int
+    text: str
+    answer: bool
+    """True for `ask`, False for `say`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushPressed:
+    """The push-to-talk key went down."""
+
+    at_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushReleased:
+    """The push-to-talk key went up."""
+
+    at_frames: int
+
+
+SpeechFact = SpeechOnset | OnsetDropped | SpeechStarted | SpeechPaused
+Event = (
+    Tick
+    | SpeechFact
+    | TurnJudged
+    | Transcribed
+    | PlaybackStarted
+    | PlaybackFinished
+    | Yielded
+    | ReplyFailed
+    | Requested
+    | PushPressed
+    | PushReleased
+)

@@ -1,0 +1,148 @@
+"""The floor: the only place that decides who may speak.
+
+`step` is a pure function. It has no clock, no thread and no engine; time reaches it as `Tick`, and
+every deadline is a field of the state, so a conversation can be replayed in microseconds and looked
+at step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, assert_never
+
+from edge_assistant.audio.format import frames_of_ms
+from edge_assistant.turns import listening, overlap, replying
+from edge_assistant.turns.commands import Answer, Command, Commit, EndTurn, FinishTurn, Speak
+from edge_assistant.turns.events import (
+    Event,
+    OnsetDropped,
+    Outcome,
+    PlaybackFinished,
+    PlaybackStarted,
+    PushPressed,
+    PushReleased,
+    ReplyFailed,
+    Requested,
+    SpeechOnset,
+    SpeechPaused,
+    SpeechStarted,
+    Tick,
+    Transcribed,
+    TurnJudged,
+    Yielded,
+)
+from edge_assistant.turns.grants import (
+    Step,
+    duck_if_speaking,
+    start_draft,
+    unduck_if_alone,
+    yield_reply,
+)
+from edge_assistant.turns.settings import Settings
+from edge_assistant.turns.state import Reply, ReplyPhase, State, UserPhase, UserTurn
+
+ONSET_GRACE_MS: Final = 200
+"""How long an onset that may be the turn going on can hold back the endpoint; steady noise must not
+do so for ever."""
+
+
+def step(state: State, event: Event, rules: Settings) -> Step:
+    """Return the next state and what to do, in order."""
+    if _is_deaf(state, rules) and isinstance(
+        event, SpeechOnset | OnsetDropped | SpeechStarted | SpeechPaused
+    ):
+        return state, ()
+    match event:
+        case Tick():
+            return _tick(replace(state, now_frames=event.at_frames), rules)
+        case SpeechOnset():
+            return duck_if_speaking(replace(state, onset_frames=event.at_frames), rules)
+        case OnsetDropped():
+            return unduck_if_alone(replace(state, onset_frames=None))
+        case SpeechStarted():
+            return listening.speech_started(replace(state, onset_frames=None), event, rules)
+        case SpeechPaused():
+            return listening.speech_paused(state, event, rules)
+        case TurnJudged():
+            return listening.turn_judged(state, event, rules), ()
+        case Transcribed():
+            return replying.transcribed(state, event, rules)
+        case PlaybackStarted():
+            return replying.playback_started(state, event, rules)
+        case PlaybackFinished():
+            return replying.playback_finished(state, event)
+        case Yielded():
+            return replying.yielded(state, event)
+        case ReplyFailed():
+            return replying.reply_failed(state, event)
+        case Requested():
+            return replace(state, requests=(*state.requests, event)), ()
+        case PushPressed():
+            return listening.push_pressed(state, event)
+        case PushReleased():
+            return listening.push_released(state, event)
+        case _:
+            assert_never(event)
+
+
+def _is_deaf(state: State, rules: Settings) -> bool:
+    pushed = state.user is not None and state.user.pushed
+    return rules.listen == "push" or pushed
+
+
+def _tick(state: State, rules: Settings) -> Step:
+    user = state.user
+    if user is None:
+        return _start_request(state) if state.reply is None else (state, ())
+    if user.phase is UserPhase.PAUSED:
+        return _endpoint(state, user, rules) if _is_due(state, user) else (state, ())
+    commands: tuple[Command, ...] = ()
+    if state.replies_in(ReplyPhase.SPEAKING):
+        spoken_ms = (state.now_frames - user.talking_from_frames) * 1000 / frames_of_ms(1000)
+        by_duration = rules.barge_in and rules.listen == "open"
+        verdict = overlap.judge(spoken_ms, barge_in_ms=rules.barge_in_ms, by_duration=by_duration)
+        if verdict is overlap.Overlap.INTERRUPTION:
+            state, commands = yield_reply(state)
+    if state.now_frames - user.started_frames < frames_of_ms(rules.max_utterance_ms):
+        return state, commands
+    if state.replies_in(ReplyPhase.YIELDING):
+        return state, commands  # the endpoint waits for the loudspeaker's word
+    now = state.now_frames
+    cut = replace(user, ended_frames=now, paused_frames=now, overlapped=False)
+    state, ended = _endpoint(state, cut, rules)
+    return state, (*commands, *ended)
+
+
+def _is_due(state: State, user: UserTurn) -> bool:
+    if state.replies_in(ReplyPhase.YIELDING) or (user.overlapped and state.check is not None):
+        return False
+    grace = 0 if state.onset_frames is None else frames_of_ms(ONSET_GRACE_MS)
+    return state.now_frames >= user.deadline_frames + grace
+
+
+def _start_request(state: State) -> Step:
+    if not state.requests or state.onset_frames is not None:
+        return state, ()
+    request, *rest = state.requests
+    turn = state.next_turn
+    kind = Answer if request.answer else Speak
+    begin = kind(turn=turn, draft=1, text=request.text, request=request.request)
+    reply = Reply(turn=turn, draft=1, phase=ReplyPhase.COMMITTED)
+    state = replace(state, next_turn=turn + 1, reply=reply, requests=tuple(rest))
+    return state, (begin, Commit(turn=turn, draft=1))
+
+
+def _endpoint(state: State, user: UserTurn, rules: Settings) -> Step:
+    ended = EndTurn(
+        turn=user.turn, ended_frames=user.ended_frames, paused_frames=user.paused_frames
+    )
+    if user.overlapped:
+        finished = FinishTurn(turn=user.turn, outcome=Outcome.IGNORED)
+        return replace(state, user=None), (ended, finished)
+    if state.reply is not None and state.reply.phase is ReplyPhase.DRAFTED:
+        reply = replace(state.reply, phase=ReplyPhase.COMMITTED)
+        commit = Commit(turn=reply.turn, draft=reply.draft)
+        return replace(state, user=None, reply=reply), (ended, commit)
+    state, drafted = start_draft(state, user, rules, phase=ReplyPhase.COMMITTED)
+    commit = Commit(turn=user.turn, draft=user.drafts + 1)
+    return replace(state, user=None), (ended, *drafted, commit)

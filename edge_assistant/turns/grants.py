@@ -1,0 +1,70 @@
+"""Small moves that several parts of the floor share: yield, duck, draft."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from edge_assistant.audio.format import frames_of_ms
+from edge_assistant.turns.commands import Command, Duck, StartDraft, Unduck, Yield
+from edge_assistant.turns.settings import Settings
+from edge_assistant.turns.state import Reply, ReplyPhase, State, UserPhase, UserTurn
+
+Step = tuple[State, tuple[Command, ...]]
+"""The next state, and what to do, in order."""
+
+TAIL_MS: Final = 200
+"""Silence after the last speech frame that still goes to the recogniser, so that no final
+consonant is cut."""
+
+
+def yield_reply(state: State) -> Step:
+    """Silence the committed reply, if there is one; a duck ends with it."""
+    reply = state.reply
+    if reply is None or reply.phase not in (ReplyPhase.COMMITTED, ReplyPhase.SPEAKING):
+        return state, ()
+    silenced = replace(reply, phase=ReplyPhase.YIELDING)
+    command = Yield(turn=reply.turn, draft=reply.draft)
+    return replace(state, reply=silenced, ducked=False), (command,)
+
+
+def duck_if_speaking(state: State, rules: Settings) -> Step:
+    reply = state.reply
+    if (
+        reply is None
+        or reply.phase is not ReplyPhase.SPEAKING
+        or state.ducked
+        or not rules.barge_in
+    ):
+        return state, ()
+    return replace(state, ducked=True), (Duck(turn=reply.turn),)
+
+
+def unduck_if_alone(state: State) -> Step:
+    user_talks = state.user is not None and state.user.phase is UserPhase.TALKING
+    if not state.ducked or (user_talks and state.replies_in(ReplyPhase.SPEAKING)):
+        return state, ()
+    turn = state.reply.turn if state.reply is not None else 0
+    return replace(state, ducked=False), (Unduck(turn=turn),)
+
+
+def start_draft(state: State, user: UserTurn, rules: Settings, *, phase: ReplyPhase) -> Step:
+    reply = Reply(
+        turn=user.turn,
+        draft=user.drafts + 1,
+        phase=phase,
+        started_frames=user.started_frames,
+        reopened=user.reopened,
+    )
+    state = replace(state, user=replace(user, drafts=reply.draft), reply=reply)
+    return state, (draft_of(user, state.now_frames, rules),)
+
+
+def draft_of(user: UserTurn, now_frames: int, rules: Settings) -> StartDraft:
+    heard_to = max(user.ended_frames + frames_of_ms(TAIL_MS), user.paused_frames)
+    return StartDraft(
+        turn=user.turn,
+        draft=user.drafts + 1,
+        from_frames=max(0, user.started_frames - frames_of_ms(rules.preroll_ms)),
+        to_frames=min(heard_to, max(now_frames, user.paused_frames)),
+    )

@@ -1,0 +1,170 @@
+"""The floor's answer to what the user does: speech, pauses, the push-to-talk key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edge_assistant.audio.format import frames_of_ms
+from edge_assistant.turns.commands import (
+    Command,
+    Discard,
+    FinishTurn,
+    JudgeTurn,
+    OpenTurn,
+    PauseTurn,
+    ResumeTurn,
+)
+from edge_assistant.turns.endpoint import wait_ms
+from edge_assistant.turns.events import (
+    Outcome,
+    PushPressed,
+    PushReleased,
+    SpeechPaused,
+    SpeechStarted,
+    TurnJudged,
+)
+from edge_assistant.turns.grants import (
+    Step,
+    draft_of,
+    duck_if_speaking,
+    start_draft,
+    unduck_if_alone,
+    yield_reply,
+)
+from edge_assistant.turns.settings import Settings
+from edge_assistant.turns.state import Reply, ReplyPhase, State, UserPhase, UserTurn
+
+
+def speech_started(state: State, event: SpeechStarted, rules: Settings) -> Step:
+    user, reply = state.user, state.reply
+    if user is not None:
+        if user.phase is UserPhase.TALKING:
+            return state, ()
+        return _resume(state, user, event, rules)
+    if (
+        reply is not None
+        and reply.phase is ReplyPhase.COMMITTED
+        and reply.started_frames is not None
+    ):
+        return _reopen(state, reply, reply.started_frames, event)
+    commands: tuple[Command, ...] = ()
+    if state.replies_in(ReplyPhase.COMMITTED):
+        state, commands = yield_reply(state)
+    turn = state.next_turn
+    user = UserTurn(
+        turn=turn,
+        started_frames=event.started_frames,
+        talking_from_frames=event.started_frames,
+    )
+    state = replace(state, user=user, next_turn=turn + 1)
+    state, ducked = duck_if_speaking(state, rules)
+    opened = OpenTurn(turn=turn, started_frames=event.started_frames)
+    return state, (*commands, opened, *ducked)
+
+
+def _resume(state: State, user: UserTurn, event: SpeechStarted, rules: Settings) -> Step:
+    commands: list[Command] = [ResumeTurn(turn=user.turn)]
+    if state.check is not None:
+        commands.append(Discard(turn=state.check[0], draft=state.check[1], reason="resumed"))
+    if state.reply is not None and state.reply.phase is ReplyPhase.DRAFTED:
+        commands.append(Discard(turn=user.turn, draft=state.reply.draft, reason="resumed"))
+        state = replace(state, reply=None)
+    user = replace(
+        user,
+        phase=UserPhase.TALKING,
+        talking_from_frames=event.started_frames,
+        overlapped=False,
+    )
+    state, ducked = duck_if_speaking(replace(state, user=user, check=None), rules)
+    return state, (*commands, *ducked)
+
+
+def _reopen(state: State, reply: Reply, started_frames: int, event: SpeechStarted) -> Step:
+    """The user goes on before anything was heard: a false endpoint, mended without a trace."""
+    state, commands = yield_reply(state)
+    user = UserTurn(
+        turn=reply.turn,
+        started_frames=started_frames,
+        talking_from_frames=event.started_frames,
+        drafts=reply.draft,
+        reopened=True,
+    )
+    return replace(state, user=user), (*commands, ResumeTurn(turn=reply.turn))
+
+
+def speech_paused(state: State, event: SpeechPaused, rules: Settings) -> Step:
+    user = state.user
+    if user is None or user.phase is not UserPhase.TALKING:
+        return state, ()
+    over_reply = state.replies_in(ReplyPhase.SPEAKING)
+    wait = wait_ms(None, min_wait_ms=rules.min_wait_ms, max_wait_ms=rules.max_wait_ms)
+    user = replace(
+        user,
+        phase=UserPhase.PAUSED,
+        ended_frames=event.ended_frames,
+        paused_frames=event.at_frames,
+        deadline_frames=event.ended_frames + frames_of_ms(wait),
+        overlapped=over_reply,
+    )
+    state = replace(state, user=user)
+    from_frames = max(0, user.started_frames - frames_of_ms(rules.preroll_ms))
+    commands: tuple[Command, ...] = (
+        PauseTurn(turn=user.turn, ended_frames=event.ended_frames),
+        JudgeTurn(turn=user.turn, from_frames=from_frames, to_frames=event.at_frames),
+    )
+    if over_reply:
+        check = draft_of(user, event.at_frames, rules)
+        user = replace(user, drafts=check.draft)
+        state = replace(state, user=user, check=(check.turn, check.draft))
+        state, unducked = unduck_if_alone(state)
+        return state, (*commands, check, *unducked)
+    if rules.draft_at == "pause" and state.reply is None:
+        state, drafted = start_draft(state, user, rules, phase=ReplyPhase.DRAFTED)
+        return state, (*commands, *drafted)
+    return state, commands
+
+
+def turn_judged(state: State, event: TurnJudged, rules: Settings) -> State:
+    user = state.user
+    if (
+        user is None
+        or user.phase is not UserPhase.PAUSED
+        or (user.turn, user.paused_frames) != (event.turn, event.paused_frames)
+    ):
+        return state  # about a pause that is over
+    wait = wait_ms(event.probability, min_wait_ms=rules.min_wait_ms, max_wait_ms=rules.max_wait_ms)
+    deadline = user.ended_frames + frames_of_ms(wait)
+    return replace(state, user=replace(user, deadline_frames=deadline))
+
+
+def push_pressed(state: State, event: PushPressed) -> Step:
+    if state.user is not None and state.user.pushed:
+        return state, ()
+    commands: list[Command] = []
+    if state.check is not None:
+        commands.append(Discard(turn=state.check[0], draft=state.check[1], reason="push-to-talk"))
+    if state.reply is not None and state.reply.phase is ReplyPhase.DRAFTED:
+        commands.append(
+            Discard(turn=state.reply.turn, draft=state.reply.draft, reason="push-to-talk")
+        )
+        state = replace(state, reply=None)
+    if state.user is not None:
+        commands.append(FinishTurn(turn=state.user.turn, outcome=Outcome.IGNORED))
+    if state.replies_in(ReplyPhase.COMMITTED, ReplyPhase.SPEAKING):
+        state, yielded = yield_reply(state)
+        commands.extend(yielded)
+    turn, at = state.next_turn, event.at_frames
+    user = UserTurn(turn=turn, started_frames=at, talking_from_frames=at, pushed=True)
+    commands.append(OpenTurn(turn=turn, started_frames=at))
+    return replace(state, user=user, check=None, next_turn=turn + 1), tuple(commands)
+
+
+def push_released(state: State, event: PushReleased) -> Step:
+    user = state.user
+    if user is None or not user.pushed or user.phase is UserPhase.PAUSED:
+        return state, ()
+    at = event.at_frames
+    user = replace(
+        user, phase=UserPhase.PAUSED, ended_frames=at, paused_frames=at, deadline_frames=at
+    )
+    return replace(state, user=user), (PauseTurn(turn=user.turn, ended_frames=at),)

@@ -1,0 +1,135 @@
+"""The floor's answer to what becomes of a reply: words, playback, failures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from edge_assistant.turns.commands import Answer, Commit, Conclude, Discard, FinishTurn, Speak
+from edge_assistant.turns.events import (
+    Outcome,
+    PlaybackFinished,
+    PlaybackStarted,
+    ReplyFailed,
+    Transcribed,
+    Yielded,
+)
+from edge_assistant.turns.grants import Step, duck_if_speaking, unduck_if_alone, yield_reply
+from edge_assistant.turns.phrases import after_wake_phrase, is_stop
+from edge_assistant.turns.settings import Settings
+from edge_assistant.turns.state import Reply, ReplyPhase, State
+
+
+def transcribed(state: State, event: Transcribed, rules: Settings) -> Step:
+    if state.check == (event.turn, event.draft):
+        return _checked(replace(state, check=None), event, rules)
+    reply = state.reply
+    if (
+        reply is None
+        or (reply.turn, reply.draft) != (event.turn, event.draft)
+        or reply.phase not in (ReplyPhase.DRAFTED, ReplyPhase.COMMITTED)
+    ):
+        return state, ()
+    if is_stop(event.text, rules.stop_phrases, at_end=reply.reopened):
+        return _drop(replace(state, requests=()), reply, "stop", Outcome.STOPPED)
+    text = _addressed(event.text, rules)
+    if not text:
+        reason = "not addressed" if event.text else "nothing said"
+        return _drop(state, reply, reason, Outcome.IGNORED)
+    return state, (Answer(turn=event.turn, draft=event.draft, text=text),)
+
+
+def _addressed(text: str, rules: Settings) -> str:
+    if rules.listen != "wake":
+        return text
+    return after_wake_phrase(text, rules.wake_phrase) or ""
+
+
+def _drop(state: State, reply: Reply, reason: str, outcome: Outcome) -> Step:
+    discard = Discard(turn=reply.turn, draft=reply.draft, reason=reason)
+    state = replace(state, reply=None)
+    if reply.phase is ReplyPhase.DRAFTED:
+        return state, (discard,)  # the turn is still the user's
+    return state, (discard, FinishTurn(turn=reply.turn, outcome=outcome))
+
+
+def _checked(state: State, event: Transcribed, rules: Settings) -> Step:
+    """Words were spoken over a reply: do they ask for the floor?"""
+    user = state.user
+    discard = Discard(turn=event.turn, draft=event.draft, reason="overlap checked")
+    if user is None or user.turn != event.turn:
+        return state, (discard,)
+    if is_stop(event.text, rules.stop_phrases):
+        state, yielded = yield_reply(replace(state, user=None, requests=()))
+        stopped = FinishTurn(turn=event.turn, outcome=Outcome.STOPPED)
+        return state, (discard, *yielded, stopped)
+    if rules.listen == "wake" and after_wake_phrase(event.text, rules.wake_phrase):
+        state, yielded = yield_reply(replace(state, user=replace(user, overlapped=False)))
+        return state, (discard, *yielded)
+    return state, (discard,)
+
+
+def _is_about(reply: Reply | None, event: PlaybackStarted | PlaybackFinished | Yielded) -> bool:
+    return reply is not None and (reply.turn, reply.draft) == (event.turn, event.draft)
+
+
+def playback_started(state: State, event: PlaybackStarted, rules: Settings) -> Step:
+    reply = state.reply
+    if reply is None or not _is_about(reply, event) or reply.phase is not ReplyPhase.COMMITTED:
+        return state, ()
+    state = replace(state, reply=replace(reply, phase=ReplyPhase.SPEAKING))
+    return duck_if_speaking(state, rules) if state.onset_frames is not None else (state, ())
+
+
+def playback_finished(state: State, event: PlaybackFinished) -> Step:
+    reply = state.reply
+    if reply is None or not _is_about(reply, event) or reply.phase is ReplyPhase.YIELDING:
+        return state, ()  # a yielding reply ends with Yielded
+    outcome = Outcome.FAILED if reply.failed else Outcome.ANSWERED
+    state, unducked = unduck_if_alone(replace(state, reply=None))
+    return state, (*unducked, FinishTurn(turn=event.turn, outcome=outcome))
+
+
+def yielded(state: State, event: Yielded) -> Step:
+    reply = state.reply
+    if reply is None or not _is_about(reply, event) or reply.phase is not ReplyPhase.YIELDING:
+        return state, ()
+    state = replace(state, reply=None)
+    if state.user is not None and state.user.turn == event.turn:
+        return state, ()  # reopened: the turn goes on
+    return state, (FinishTurn(turn=event.turn, outcome=Outcome.INTERRUPTED),)
+
+
+def reply_failed(state: State, event: ReplyFailed) -> Step:
+    key = (event.turn, event.draft)
+    discard = Discard(turn=event.turn, draft=event.draft, reason="failed")
+    if state.check == key:
+        return replace(state, check=None), (discard,)
+    reply = state.reply
+    if reply is None or (reply.turn, reply.draft) != key:
+        return state, ()
+    match reply.phase:
+        case ReplyPhase.YIELDING:
+            return state, ()
+        case ReplyPhase.DRAFTED:
+            return replace(state, reply=None), (discard,)
+        case ReplyPhase.SPEAKING:
+            state = replace(state, reply=replace(reply, failed=True))
+            return state, (Conclude(turn=event.turn, draft=event.draft),)
+        case ReplyPhase.COMMITTED:
+            return _give_notice(state, reply, event, discard)
+        case _:
+            assert_never(reply.phase)
+
+
+def _give_notice(state: State, reply: Reply, event: ReplyFailed, discard: Discard) -> Step:
+    if event.audible:
+        state = replace(state, reply=replace(reply, failed=True))
+        return state, (Conclude(turn=event.turn, draft=event.draft),)
+    if reply.failed or not event.notice:
+        finished = FinishTurn(turn=event.turn, outcome=Outcome.FAILED)
+        return replace(state, reply=None), (discard, finished)
+    notice = replace(reply, draft=reply.draft + 1, failed=True)
+    speak = Speak(turn=notice.turn, draft=notice.draft, text=event.notice)
+    commit = Commit(turn=notice.turn, draft=notice.draft)
+    return replace(state, reply=notice), (discard, speak, commit)
