@@ -17,7 +17,8 @@ class CancelToken:
     """A switch that goes from off to on once and never back.
 
     It is made together with the attempt that it belongs to and is never re-armed, so a thread that
-    still holds an old token cannot be woken into a new turn. All methods may be called from any thread.
+    still holds an old token cannot be woken into a new turn. All methods may be called from any
+    thread.
     """
 
     __slots__ = ("_callbacks", "_cancelled", "_lock", "_next_key", "reason")
@@ -51,7 +52,8 @@ class CancelToken:
             raise TurnCancelled(self.reason)
 
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` once when cancelled (at once if it is already); returns the way to unsubscribe.
+        """Call `callback` once when cancelled (at once if it is already); returns the way
+        to unsubscribe.
 
         The callback must be short and must not raise: it runs on whichever thread cancels.
         """

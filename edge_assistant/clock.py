@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Protocol
 
@@ -25,28 +24,24 @@ class MonotonicClock:
 class SampleClock:
     """The time of the conversation: frames captured so far, at `sample_rate`.
 
-    `anchor` is called by the thread that captures, `now_frames` by any other. Between two blocks the
-    position is extrapolated with the monotonic clock, but never by more than `max_ahead_frames`: a
-    caller of the pipe card paces the blocks himself and may be slower than real time.
+    `anchor` is called by the thread that captures, `now_frames` by any other. Between two
+    blocks the position is extrapolated with the monotonic clock, but never by more than
+    `max_ahead_frames`: a caller of the pipe card paces the blocks himself and may be slower
+    than real time.
     """
 
     def __init__(self, sample_rate: int, max_ahead_frames: int, clock: Clock) -> None:
         self.sample_rate = sample_rate
         self._max_ahead_frames = max_ahead_frames
         self._clock = clock
-        self._lock = threading.Lock()
-        self._frames = 0
-        self._at_s = clock.now_s()
+        self._anchor = (0, clock.now_s())
 
     def anchor(self, frames: int) -> None:
         """Note that `frames` frames have been captured just now."""
-        at_s = self._clock.now_s()
-        with self._lock:
-            self._frames, self._at_s = frames, at_s
+        self._anchor = (frames, self._clock.now_s())  # one store: no lock in a card callback
 
     def now_frames(self) -> int:
         """Frames captured, plus what has passed since (at most `max_ahead_frames`)."""
-        with self._lock:
-            frames, at_s = self._frames, self._at_s
+        frames, at_s = self._anchor
         ahead = int((self._clock.now_s() - at_s) * self.sample_rate)
         return frames + min(max(ahead, 0), self._max_ahead_frames)

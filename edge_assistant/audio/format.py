@@ -1,6 +1,7 @@
 """The one audio format of the product, and the way in and out of it.
 
-Inside: mono float32 in [-1, 1], shape (frames,), 16000 Hz towards the ears. PCM16 exists at the edges only.
+Inside: mono float32 in [-1, 1], shape (frames,), 16000 Hz towards the ears. PCM16 exists at the
+    edges only.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ class GenerationStats:
 class LanguageModel(Protocol):
     """Completes a conversation; one call at a time, on the `llm` thread.
 
-    The KV cache is the model's own affair: each call keeps the longest prefix that it shares with the
-    call before, so cutting the history cuts the cache.
+    The KV cache is the model's own affair: each call keeps the longest prefix that it shares
+    with the call before, so cutting the history cuts the cache.
     """
 
     @property
@@ -47,22 +47,26 @@ class LanguageModel(Protocol):
         Cancel: raises TurnCancelled within milliseconds on a CPU; what was evaluated stays valid.
 
         Raises:
-            GenerationError: the engine failed or the prompt does not fit; the instance stays usable.
+            GenerationError: the engine failed or the prompt does not fit; the instance
+                stays usable.
         """
         ...
 
     def generate(self, messages: Sequence[Message], token: CancelToken) -> Iterator[str]:
-        """Yield the reply piece by piece, valid UTF-8 each, until the model ends it or a limit is met.
+        """Yield the reply piece by piece, valid UTF-8 each, until the model ends it or a
+        limit is met.
 
         Cancel: as `prefill`. Closing the iterator stops the generation.
 
         Raises:
-            GenerationError: the engine failed or the prompt does not fit; the instance stays usable.
+            GenerationError: the engine failed or the prompt does not fit; the instance
+                stays usable.
         """
         ...
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Length of the prompt for `messages`, so that a caller can drop the oldest turns in time."""
+        """Length of the prompt for `messages`, so that a caller can drop the oldest turns
+        in time."""
         ...
 
     def close(self) -> None:

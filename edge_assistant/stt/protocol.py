@@ -36,7 +36,8 @@ class Recognizer(Protocol):
         """Transcribe the whole of `audio`.
 
         Audio: float32 mono, (frames,), 16000 Hz, [-1, 1]; any length, also 0. Thread: stt; blocks.
-        Cancel: raises TurnCancelled within one encoder pass or one decoder step; no partial text is returned.
+        Cancel: raises TurnCancelled within one encoder pass or one decoder step; no partial
+            text is returned.
 
         Raises:
             TranscriptionError: the engine failed; the instance stays usable.

@@ -29,7 +29,8 @@ class SpeechChunk:
     start_char: int
     end_char: int
     words: tuple[WordMark, ...] | None
-    """In order; None where the voice gives no word times, and what was heard can only be estimated."""
+    """In order; None where the voice gives no word times, and what was heard can only be
+    estimated."""
     leading_silence_frames: int = 0
     """Silence left at the front (a few milliseconds, so that no onset is clipped)."""
 
@@ -50,7 +51,8 @@ class Voice(Protocol):
     def synthesize(self, text: str, token: CancelToken) -> Iterator[SpeechChunk]:
         """Yield the speech for `text` in order; nothing for text without a speakable character.
 
-        `text` is plain, speakable text (see `normalise`). Cancel: raises TurnCancelled within about 15 ms.
+        `text` is plain, speakable text (see `normalise`). Cancel: raises TurnCancelled
+        within about 15 ms.
 
         Raises:
             SynthesisError: the engine failed; the instance stays usable.

@@ -14,8 +14,9 @@ class TurnDetector(Protocol):
     def end_probability(self, audio: Samples, token: CancelToken) -> float:
         """Probability in [0, 1] that the turn ends with the last frame of `audio`.
 
-        Audio: float32 mono, (frames,), 16000 Hz; the turn so far with the pause that follows it. Only the
-        last 8 s count. Thread: judge; blocks for about 25 ms. Cancel: raises TurnCancelled.
+        Audio: float32 mono, (frames,), 16000 Hz; the turn so far with the pause that
+            follows it. Only the last 8 s count. Thread: judge; blocks for about 25 ms.
+            Cancel: raises TurnCancelled.
 
         Raises:
             DetectionError: the engine failed; the instance stays usable.

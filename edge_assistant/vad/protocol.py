@@ -18,7 +18,8 @@ class VoiceActivityDetector(Protocol):
     def speech_prob(self, window: Samples) -> float:
         """Probability in [0, 1] that this window holds speech; a binary detector gives 0.0 or 1.0.
 
-        Audio: float32 mono, (window_frames,), 16000 Hz. Thread: ears. Cancel: never, takes well under 1 ms.
+        Audio: float32 mono, (window_frames,), 16000 Hz. Thread: ears. Cancel: never, takes
+            well under 1 ms.
 
         Raises:
             ValueError: another shape.
