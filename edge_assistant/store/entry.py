@@ -17,7 +17,8 @@ class FileSpec:
     name: str
     """File name in the store: a plain name, no folders."""
     sources: tuple[str, ...]
-    """Tried in order: `pypi:name==version!member`, `hf:owner/repo@revision/path`, `https://...`, `file:...`."""
+    """Tried in order: `pypi:name==version!member`, `hf:owner/repo@revision/path`,
+    `https://...`, `file:...`."""
     size_bytes: int | None = None
     """None where we could not fetch the file ourselves: pinned on first pull."""
     sha256: str | None = None

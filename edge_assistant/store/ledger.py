@@ -1,0 +1,153 @@
+"""What the store remembers: hashes pinned at the first pull, models added, and past verdicts.
+
+Two small JSON files in the store's folder. `pins.json` is what trust rests on and is never guessed
+at: if it cannot be read, that is an error. `verdicts.json` only saves time and may be deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from edge_assistant.errors import ModelError
+from edge_assistant.store.entry import ModelEntry
+from edge_assistant.store.hashing import Identity
+from edge_assistant.store.locks import file_lock
+
+_LOCK_TIMEOUT_S = 20.0
+_MAX_BYTES = 16_000_000
+_MAX_VERDICTS = 500
+
+
+class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a file had to be when it first entered the store."""
+
+    size_bytes: int
+    sha256: str
+    source: str
+    """Where it came from, for the reader; trust does not depend on it."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a past check of a file found, good as long as its identity stays the same."""
+
+    identity: Identity
+    sha256: str
+    summary: str = ""
+    """What the header parser said; empty if the header was not read."""
+    form: str = ""
+    """Format the header was read as."""
+    was_run: bool = False
+    """The file was loaded and run once in a child process."""
+
+
+class Book(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of `pins.json`."""
+
+    schema: int = 1
+    pins: dict[str, dict[str, Pin]] = {}
+    """By model id and file name."""
+    added: dict[str, ModelEntry] = {}
+    """Models that the user added, by id."""
+
+
+class Ledger:
+    """Reads and writes both files of one store; safe between threads and processes."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._pins_path = root / "pins.json"
+        self._verdicts_path = root / "verdicts.json"
+        self._lock_path = root / ".ledger.lock"
+
+    def book(self) -> Book:
+        """Read pins and added models; empty if there are none.
+
+        Raises:
+            ModelError: `store-damaged`.
+        """
+        raw = _bounded_read(self._pins_path)
+        if raw is None:
+            return Book()
+        try:
+            book = msgspec.json.decode(raw, type=Book)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self._damaged(str(error)) from error
+        if book.schema != 1:
+            raise self._damaged(f"schema {book.schema}")
+        return book
+
+    def pin(self, model_id: str, pins: dict[str, Pin], added: ModelEntry | None = None) -> None:
+        """Record files of a model, and the model itself if the catalog does not have it."""
+        with file_lock(self._lock_path, _LOCK_TIMEOUT_S):
+            book = self.book()
+            book.pins.setdefault(model_id, {}).update(pins)
+            if added is not None:
+                book.added[model_id] = added
+            self._write(self._pins_path, msgspec.json.encode(book))
+
+    def forget(self, model_id: str) -> None:
+        """Drop all pins of a model, and the model itself if it was added."""
+        with file_lock(self._lock_path, _LOCK_TIMEOUT_S):
+            book = self.book()
+            book.pins.pop(model_id, None)
+            book.added.pop(model_id, None)
+            self._write(self._pins_path, msgspec.json.encode(book))
+
+    def verdict(self, path: Path, identity: Identity) -> Verdict | None:
+        """Find a past verdict on the same bytes."""
+        verdict = self._verdicts().get(str(path))
+        return verdict if verdict is not None and verdict.identity == identity else None
+
+    def judge(self, path: Path, verdict: Verdict) -> None:
+        """Remember a verdict. A store that cannot be written to just checks again next time."""
+        with suppress(ModelError, OSError), file_lock(self._lock_path, _LOCK_TIMEOUT_S):
+            verdicts = self._verdicts()
+            verdicts.pop(str(path), None)
+            verdicts[str(path)] = verdict
+            for stale in list(verdicts)[: max(0, len(verdicts) - _MAX_VERDICTS)]:
+                del verdicts[stale]
+            self._write(self._verdicts_path, msgspec.json.encode(verdicts))
+
+    def _verdicts(self) -> dict[str, Verdict]:
+        try:
+            raw = _bounded_read(self._verdicts_path)
+            return msgspec.json.decode(raw, type=dict[str, Verdict]) if raw else {}
+        except (msgspec.DecodeError, UnicodeDecodeError, ModelError):
+            return {}
+
+    def _write(self, path: Path, data: bytes) -> None:
+        descriptor, name = tempfile.mkstemp(prefix=".ledger-", dir=self._root)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def _damaged(self, reason: str) -> ModelError:
+        return ModelError(
+            "store-damaged",
+            f"{self._pins_path} cannot be read: {reason}",
+            f"remove {self._pins_path} and pull or add your models again",
+        )
+
+
+def _bounded_read(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ModelError("store-damaged", f"cannot read {path}: {error.strerror}", "") from error
+    if len(raw) > _MAX_BYTES:
+        raise ModelError("store-damaged", f"{path} is too large", f"remove {path}")
+    return raw
