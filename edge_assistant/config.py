@@ -9,7 +9,8 @@ Later layers win:
 5. environment variables `EDGE_ASSISTANT_<SECTION>__<KEY>`
 6. flags of the command line
 
-Each layer is checked as it is laid on, so that a mistake is reported where it was made, by its line.
+Each layer is checked as it is laid on, so that a mistake is reported where it was made, with its
+line.
 A profile is named by the flag, by `EDGE_ASSISTANT_PROFILE`, or by `profile = "..."` at the top of a
 file.
 """
