@@ -1,0 +1,242 @@
+"""Language models through llama.cpp, with a token loop of our own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from edge_assistant.cancel import CancelToken
+from edge_assistant.errors import GenerationError, ModelIncompatible
+from edge_assistant.llm.memory import TokenMemory
+from edge_assistant.llm.native import Native
+from edge_assistant.llm.prompt import Part, find_template, render, render_open_user
+from edge_assistant.llm.protocol import GenerationStats, Message
+from edge_assistant.llm.reply import ReplyText, is_looping
+from edge_assistant.llm.sentences import ends_sentence
+from edge_assistant.llm.settings import Settings
+
+GPU_CHUNK_TOKENS = 32
+"""On a GPU the abort switch is not asked, so a prompt goes in small pieces with a look at the token
+between."""
+
+TAIL_CHARS = 80
+"""Enough of what was said to see whether a sentence has ended."""
+
+_NO_STATS = GenerationStats(prompt_tokens=0, reused_tokens=0, generated_tokens=0, ttft_s=0.0)
+
+
+class LlamaCpp:
+    """A GGUF model on llama.cpp; see `LanguageModel` for the contract.
+
+    The KV cache keeps whatever was evaluated last; each call reuses the longest prefix that its
+    prompt shares with it, rolls the rest back, and evaluates what is missing. A model whose state
+    cannot be rolled back (recurrent or hybrid) starts over instead.
+
+    Thread: one call at a time, on the `llm` thread; `set_threads` and `close` from any thread.
+
+    Args:
+        path: absolute path of a GGUF file that the store has checked.
+        template: name of a pinned template in `prompt.TEMPLATES`.
+
+    Raises:
+        ModelNotFound: there is no file at `path`.
+        ModelIncompatible: llama.cpp cannot run the file, or the template is unknown or not this
+            model's.
+    """
+
+    def __init__(self, path: Path, *, template: str, settings: Settings) -> None:
+        self._template = find_template(template)
+        self._settings = settings
+        self._native = Native(path, settings)
+        chunk_tokens = self._native.n_batch
+        if settings.gpu_layers:
+            chunk_tokens = min(chunk_tokens, GPU_CHUNK_TOKENS)
+        self._memory = TokenMemory(self._native, chunk_tokens)
+        self._lock = threading.Lock()  # around native work, so that close() waits for its end
+        self._is_closed = False
+        self._threads: tuple[int, int] | None = None  # asked for, not applied yet
+        self._call = 0
+        self._stats = _NO_STATS
+        try:
+            self._markers = frozenset(self._marker_tokens(path))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def stats(self) -> GenerationStats:
+        """Of the last call, also if it was cancelled."""
+        return self._stats
+
+    @property
+    def n_ctx(self) -> int:
+        """Tokens of context: as configured, or as trained where that is less."""
+        return self._native.n_ctx
+
+    @property
+    def prompt_budget(self) -> int:
+        """Tokens that a prompt may have so that a whole reply still fits behind it."""
+        return self.n_ctx - min(self._settings.max_tokens, self.n_ctx // 2)
+
+    def set_threads(self, num_threads: int) -> None:
+        """Use this many threads from the next native call on, for prompts and replies alike."""
+        if num_threads < 1:
+            raise ValueError(f"num_threads must be at least 1, not {num_threads}")
+        self._threads = (num_threads, num_threads)
+
+    def prefill(self, messages: Sequence[Message], token: CancelToken) -> None:
+        """Evaluate `messages` ahead of time.
+
+        Up to where the next user message opens; if the last message is the user's own, up to where
+        the reply begins, and then `generate` with the same messages has nothing left to evaluate.
+
+        Raises:
+            TurnCancelled: within milliseconds on a CPU; what was evaluated stays valid.
+            GenerationError: the engine failed or the prompt does not fit; the instance stays
+                usable.
+        """
+        is_asked = bool(messages) and messages[-1].role == "user"
+        parts = (render if is_asked else render_open_user)(messages, self._template)
+        with self._armed(token) as call:
+            self._evaluate(parts, call, token)
+
+    def generate(self, messages: Sequence[Message], token: CancelToken) -> Iterator[str]:
+        """Yield the reply piece by piece, valid UTF-8 each; nothing runs before the first `next`.
+
+        The reply ends where the model ends it, at `max_tokens`, at the first sentence end after
+        `wrap_up_tokens`, when the context is full, or when it goes round in circles.
+
+        Raises:
+            TurnCancelled: within milliseconds on a CPU; closing the iterator stops the reply as
+                well.
+            GenerationError: the engine failed or the prompt does not fit; the instance stays
+                usable.
+            ValueError: another call was begun before this one ended.
+        """
+        started_s = time.perf_counter()
+        with self._armed(token) as call:
+            self._evaluate(render(messages, self._template), call, token)
+            with self._native_step(call, token):
+                self._native.restart_sampler()
+            yield from self._reply(call, token, started_s)
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Length of the prompt for a reply to `messages`."""
+        with self._lock:
+            self._check_open()
+            return len(self._tokens(render(messages, self._template)))
+
+    def close(self) -> None:
+        """Stop what runs and give the memory back; calling it twice is fine. Any thread."""
+        self._is_closed = True
+        self._native.abort.set()
+        with self._lock:
+            self._native.close()
+
+    @contextmanager
+    def _armed(self, token: CancelToken) -> Iterator[int]:
+        """Begin a call, give its number, and let `token` stop native work until it ends."""
+        self._call += 1
+        self._stats = _NO_STATS
+        self._native.abort.clear()
+        unsubscribe = token.on_cancel(self._native.abort.set)
+        try:
+            yield self._call
+        finally:
+            unsubscribe()
+
+    @contextmanager
+    def _native_step(self, call: int, token: CancelToken) -> Iterator[None]:
+        with self._lock:
+            self._check(call, token)
+            threads, self._threads = self._threads, None
+            if threads:
+                self._native.set_threads(*threads)
+            yield
+
+    def _check(self, call: int, token: CancelToken) -> None:
+        self._check_open()
+        if call != self._call:
+            raise ValueError("another call was begun before this one ended")
+        token.raise_if_cancelled()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise GenerationError("llm-closed", "the language model was closed")
+
+    def _evaluate(self, parts: Sequence[Part], call: int, token: CancelToken) -> None:
+        with self._native_step(call, token):
+            prompt = self._tokens(parts)
+            if len(prompt) >= self.n_ctx:
+                raise GenerationError(
+                    "prompt-too-long",
+                    f"the prompt has {len(prompt)} tokens, the context {self.n_ctx}",
+                    "drop the oldest turns, or raise llm.n_ctx",
+                )
+            reused = self._memory.roll_back(prompt)
+            self._stats = replace(_NO_STATS, prompt_tokens=len(prompt), reused_tokens=reused)
+            self._memory.extend(prompt, lambda: self._check(call, token))
+
+    def _reply(self, call: int, token: CancelToken, started_s: float) -> Iterator[str]:
+        settings, native, memory = self._settings, self._native, self._memory
+        reply = ReplyText(self._template.markers)
+        said: list[int] = []
+        tail = ""
+        while len(said) < settings.max_tokens:
+            with self._native_step(call, token):
+                chosen = native.sample()
+                data = native.piece(chosen)
+                is_end = chosen in self._markers or native.is_end(chosen)
+            if not said:
+                ttft_s = time.perf_counter() - started_s
+                self._stats = replace(self._stats, ttft_s=ttft_s)
+            if is_end:
+                break
+            said.append(chosen)
+            self._stats = replace(self._stats, generated_tokens=len(said))
+            text = reply.feed(data)
+            if len(said) > settings.wrap_up_tokens and text[:1].isspace() and ends_sentence(tail):
+                return
+            if text:
+                tail = (tail + text)[-TAIL_CHARS:]
+                yield text
+            if reply.is_stopped or is_looping(said) or len(memory.tokens) + 1 >= self.n_ctx:
+                break
+            with self._native_step(call, token):
+                memory.extend([*memory.tokens, chosen], lambda: self._check(call, token))
+        if rest := reply.finish():
+            yield rest
+
+    def _tokens(self, parts: Sequence[Part]) -> list[int]:
+        """Tokens of a prompt; nobody's words can become a control token.
+
+        Tokenising without control tokens is not enough: llama.cpp still parses those that a file
+        declares as "user defined", so any that come out of somebody's words are dropped.
+        """
+        tokens: list[int] = []
+        for part in parts:
+            found = self._native.tokenize(part.text, special=part.special)
+            if not part.special:
+                found = [t for t in found if t not in self._markers and not self._is_role(t)]
+            tokens += found
+        return tokens
+
+    def _is_role(self, token: int) -> bool:
+        return self._native.is_control(token) or self._native.is_end(token)
+
+    def _marker_tokens(self, path: Path) -> Iterator[int]:
+        markers = self._template.markers
+        for marker in (self._template.start, *markers) if self._template.start else markers:
+            found = self._native.tokenize(marker, special=True)
+            if len(found) != 1:
+                raise ModelIncompatible(
+                    "template-mismatch",
+                    f"{path.name} has no token {marker!r}: it is not of the family"
+                    f" {self._template.name!r}",
+                    "name the template of the model's family",
+                )
+            yield found[0]

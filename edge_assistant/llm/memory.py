@@ -1,0 +1,92 @@
+"""What the KV cache holds, token by token, and how to change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+
+from edge_assistant.errors import GenerationError
+from edge_assistant.llm.native import ABORTED, Native
+
+
+class TokenMemory:
+    """The evaluated tokens of one sequence.
+
+    Invariant: `tokens` is what the native memory holds, also after an abort or an error.
+
+    Args:
+        native: the context.
+        chunk_tokens: most tokens of a prompt that go into one native call.
+    """
+
+    def __init__(self, native: Native, chunk_tokens: int) -> None:
+        self._native = native
+        self._chunk_tokens = chunk_tokens
+        self._has_logits = False  # logits of the last of `tokens`, ready to sample from
+        self.tokens: list[int] = []
+
+    def roll_back(self, prompt: Sequence[int]) -> int:
+        """Forget all but the longest beginning of `prompt` that is held.
+
+        Returns:
+            How many tokens of `prompt` need no evaluation. All of them only if the logits behind
+            the last one are still there; otherwise that one is evaluated again.
+        """
+        pairs = zip(self.tokens, prompt, strict=False)
+        keep = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if keep == len(prompt) and not (self._has_logits and keep == len(self.tokens)):
+            keep -= 1
+        if keep < len(self.tokens):
+            self._keep(keep)
+        return len(self.tokens)
+
+    def extend(self, target: Sequence[int], check: Callable[[], None]) -> None:
+        """Evaluate what `target` has beyond `tokens`, which must be its beginning.
+
+        Args:
+            target: the tokens to hold afterwards.
+            check: called before each native call and after an abort; stops the work by raising.
+
+        Raises:
+            GenerationError: llama.cpp refused or failed; `tokens` is what it still holds.
+        """
+        while len(self.tokens) < len(target):
+            check()
+            position = len(self.tokens)
+            chunk = target[position : position + self._chunk_tokens]
+            is_last = position + len(chunk) == len(target)
+            self._has_logits = False
+            status = self._native.decode(chunk, position, want_logits=is_last)
+            if status == 0:
+                self.tokens.extend(chunk)
+                self._has_logits = is_last
+                continue
+            self._repair()
+            if status != ABORTED:
+                raise GenerationError(
+                    "llm-decode-failed",
+                    f"llama.cpp gave status {status} for {len(chunk)} tokens at {position}",
+                    "if it happens again, choose a smaller llm.n_ctx or another model",
+                )
+            # A token of an earlier call can still set the switch while it is being cancelled. Clear
+            # first: a token that is cancelled from here on sets it again.
+            self._native.abort.clear()
+            check()
+
+    def _repair(self) -> None:
+        """Make native memory and `tokens` agree after a native call that did not end well."""
+        if self._native.is_recurrent:  # its state was overwritten half-way
+            self._clear()
+        else:
+            self._keep(len(self.tokens))
+
+    def _keep(self, count: int) -> None:
+        self._has_logits = False
+        if self._native.cut(count):
+            del self.tokens[count:]
+        else:
+            self._clear()
+
+    def _clear(self) -> None:
+        self._native.clear()
+        self.tokens.clear()
