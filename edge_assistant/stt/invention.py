@@ -1,7 +1,23 @@
-"""When a recogniser has made words up: the rules that turn silence, noise and loops into no text."""
+"""Words that a recogniser made up: rules that turn silence, noise and loops into no text.
+
+A recogniser trained on subtitles answers with subtitles where nobody speaks. Four rules, each
+cheap, each with the figures that it was set from:
+
+1. Too quiet to be speech: not even given to the model (`is_silent`).
+2. The model went in circles: the text ends before they begin (`believable_tokens`).
+3. The model was unsure on average, over the whole text (`is_invented`, `MIN_MEAN_LOG_PROB`).
+4. The text is what such models say to silence, and nothing else (`is_invented`, the two lists).
+
+Figures: Moonshine tiny-en on 144 recordings of commands and read speech, against 90 synthetic
+sounds (white and pink noise, hum, tone, click; 0.2 to 8 s, -50 to -20 dBFS) and 71 pieces of
+recorded noise. Of the 161, one still gives text: a babble in which it hears "Mm-Hmm".
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -9,9 +25,43 @@ import numpy as np
 from edge_assistant.audio.format import Samples, frames_of_ms
 
 SILENCE_DBFS: Final = -60.0
-"""Nobody speaks in audio whose loudest 30 ms stay below this."""
+"""Nobody speaks in audio whose loudest 30 ms stay below this. The quietest word of the recordings
+comes to -41 dBFS; the noise floor of a poor sound card lies near -80."""
+
+MIN_MEAN_LOG_PROB: Final = -0.8
+"""Mean log-probability per token (natural log) below which a text counts as invented. Speech:
+median -0.17, 5 % below -0.61; of 144 texts two fall below -0.8 and both are wrong. Recorded
+noise: 36 of 71."""
 
 _LOUDNESS_FRAMES: Final = frames_of_ms(30)
+
+_LOOP_TIMES: Final = 4
+_LOOP_TOKENS: Final = 12
+_LOOP_PERIOD: Final = 12
+"""A loop is up to 12 tokens, said at least 4 times in a row and over at least 12 tokens: "no, no,
+no, no" and a telephone number with four zeros are still speech."""
+
+_CREDITS: Final = frozenset(
+    {
+        "thank you for watching",
+        "thanks for watching",
+        "thank you so much for watching",
+        "please subscribe",
+        "please subscribe to my channel",
+        "see you in the next video",
+        "subtitles by the amara org community",
+        "transcript emily beynon",
+        "music",
+        "applause",
+        "silence",
+        "blank audio",
+    }
+)
+"""Subtitle habits. Never a request to an assistant, so left out however sure the model is."""
+
+_FILLERS: Final = frozenset({"you", "so", "uh", "um", "thank you", "bye", "okay", "oh"})
+"""What is said to silence, but by people too: left out only where other signs agree. Of 90
+synthetic sounds 85 became "You" or "So" without a full stop."""
 
 
 def loudest_dbfs(audio: Samples) -> float:
@@ -27,3 +77,49 @@ def loudest_dbfs(audio: Samples) -> float:
 def is_silent(audio: Samples) -> bool:
     """True where the audio is too quiet to hold speech at all."""
     return loudest_dbfs(audio) < SILENCE_DBFS
+
+
+def believable_tokens(ids: Sequence[int]) -> int | None:
+    """How many tokens to keep where `ids` ends in a loop; None where it does not.
+
+    One round is kept if more was said before the loop than in it, otherwise nothing is. Meant to be
+    asked after every token, so that the decoder can stop: it looks at the tail only.
+    """
+    for period in range(1, _LOOP_PERIOD + 1):
+        span = period * max(_LOOP_TIMES, -(-_LOOP_TOKENS // period))
+        if len(ids) < span:
+            continue
+        tail = ids[len(ids) - span :]
+        if all(tail[at] == tail[at - period] for at in range(period, span)):
+            before = len(ids) - span
+            return before + period if before > span else 0
+    return None
+
+
+def is_invented(
+    text: str, *, mean_log_prob: float, no_speech_prob: float = 0.0, latin: bool = True
+) -> bool:
+    """True where `text` should not be believed.
+
+    Args:
+        text: what the model gave for one piece of audio.
+        mean_log_prob: natural log, per token, the end token included.
+        no_speech_prob: the model's own probability that nobody spoke; 0 where it has none.
+        latin: the language is written in Latin letters, so a stray script or notes are no words.
+    """
+    if mean_log_prob < MIN_MEAN_LOG_PROB or not _has_words(text, latin=latin):
+        return True
+    words = " ".join(re.findall(r"[^\W_]+", text.casefold()))
+    if words in _CREDITS:
+        return True
+    # A model that heard a word ends it like a sentence; the reflex to noise has no punctuation.
+    unsure = text[-1].isalnum() or no_speech_prob > 0.6
+    return words in _FILLERS and unsure
+
+
+def _has_words(text: str, *, latin: bool) -> bool:
+    letters = [each for each in text if each.isalnum()]
+    if not latin:
+        return bool(letters)
+    known = [each for each in letters if each.isdigit() or "LATIN" in unicodedata.name(each, "")]
+    return len(known) * 2 > len(letters)

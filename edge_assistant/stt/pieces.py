@@ -10,7 +10,7 @@ from edge_assistant.audio.format import SAMPLE_RATE, Samples, frames_of_ms
 
 _STEP_FRAMES: Final = frames_of_ms(10)
 _PAUSE_STEPS: Final = 20
-"""A cut is made in the middle of the quietest 200 ms: shorter dips are the closures of p, t and k."""
+"""A cut goes into the middle of the quietest 200 ms: shorter dips are the closures of p, t, k."""
 
 
 def cut_at_pauses(audio: Samples, *, longest_s: float) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Reader of Moonshine's `tokenizer.bin`: token numbers to text, and nothing else.
 
-The file is a list of tokens in order of their number, each a length and that many bytes. Lengths below
-128 take one byte; longer ones two, the low seven bits first. Read as untrusted input: every
+The file is a list of tokens in order of their number, each a length and that many bytes. Lengths
+below 128 take one byte; longer ones two, the low seven bits first. Read as untrusted input: every
 length is checked against what is left, and the file and the list are bounded.
 """
 

@@ -1,12 +1,12 @@
 """The log-mel picture of eight seconds of sound that Smart Turn looks at, in numpy alone.
 
 It is Whisper's input (80 mel bands, 25 ms windows every 10 ms) with two differences that Smart Turn
-was trained on: only the last 8 s count, with silence put in FRONT of shorter audio, and the waveform
-is brought to zero mean and unit variance first.
+was trained on: only the last 8 s count, with silence put in FRONT of shorter audio, and the
+waveform is brought to zero mean and unit variance first.
 
-Formulas: Whisper (Radford et al. 2022) takes log10, lifts everything to 8 decades under the loudest
-cell, and scales by (x + 4) / 4. The mel scale is the one of Slaney's Auditory Toolbox (1998): linear
-to 1 kHz, logarithmic above, every triangle of unit area.
+Formulas: Whisper (Radford et al. 2022) takes log10, lifts everything to 8 decades under the
+loudest cell, and scales by (x + 4) / 4. The mel scale is the one of Slaney's Auditory Toolbox
+(1998): linear to 1 kHz, logarithmic above, every triangle of unit area.
 """
 
 from __future__ import annotations
