@@ -1,0 +1,1 @@
+"""Sound cards: PortAudio, a WAV file, a pipe. The same pipeline runs all of them."""
