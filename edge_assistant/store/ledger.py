@@ -62,7 +62,7 @@ class Ledger:
         self._root = root
         self._pins_path = root / "pins.json"
         self._verdicts_path = root / "verdicts.json"
-        self._lock_path = root / ".ledger.lock"
+        self._lock_path = root / ".locks" / "ledger.lock"
 
     def book(self) -> Book:
         """Read pins and added models; empty if there are none.

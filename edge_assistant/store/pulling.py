@@ -1,4 +1,4 @@
-"""Fetching a model: each file from the first source that gives it, checked before it gets its name."""
+"""Fetching a model: a file gets its name in the store only after its bytes were checked."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Puller:
             DownloadError: no source gave a file; the error is that of the last one tried.
             ModelCorrupt: a fetched file failed its check, and was deleted.
         """
-        with file_lock(self.root / f".pull-{self.entry.id}.lock", _LOCK_TIMEOUT_S):
+        with file_lock(self.root / ".locks" / f"pull-{self.entry.id}.lock", _LOCK_TIMEOUT_S):
             try:
                 (self.root / self.entry.id).mkdir(exist_ok=True)
                 with Wheels(self.root, self.fetcher.pip_options) as wheels:
@@ -61,7 +61,7 @@ class Puller:
         final = self.root / self.entry.id / spec.name
         expected = expectation(self.ledger, self.entry, spec)
         if expected is not None and self._is_sound(final, spec, expected):
-            return
+            return None
         self._require_space(expected)
         failure: ModelError | None = None
         total_bytes = expected.size_bytes if expected else None

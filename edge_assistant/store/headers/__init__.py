@@ -6,6 +6,7 @@ weights (only a hash is); a header that they refuse would have crashed, hung or 
 
 from __future__ import annotations
 
-from edge_assistant.store.headers.inspection import Form, HeaderInfo, inspect, sniff
+from edge_assistant.store.headers.info import Form, HeaderInfo
+from edge_assistant.store.headers.inspection import inspect, sniff
 
 __all__ = ["Form", "HeaderInfo", "inspect", "sniff"]

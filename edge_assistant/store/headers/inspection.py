@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from edge_assistant.errors import ModelCorrupt, ModelNotFound
 from edge_assistant.store.hashing import identify
+from edge_assistant.store.headers import ggml, gguf, onnx, ort, piper_json
+from edge_assistant.store.headers.info import Form, HeaderInfo
 from edge_assistant.store.headers.source import ByteSource, HeaderFault
 
-Form = Literal["ggml", "gguf", "onnx", "ort", "piper-json", "opaque"]
-"""`opaque` is a file that only its hash can vouch for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeaderInfo:
-    """What a header says of its file."""
-
-    form: Form
-    summary: str
-    """One line for people."""
-    template: str = ""
-    """gguf: which of our pinned chat templates fits, judged from its marks; empty if none does."""
+_PARSERS: dict[Form, Callable[[ByteSource], HeaderInfo]] = {
+    "ggml": ggml.parse,
+    "gguf": gguf.parse,
+    "onnx": onnx.parse,
+    "ort": ort.parse,
+    "piper-json": piper_json.parse,
+}
 
 
 def sniff(path: Path) -> Form | None:
@@ -69,15 +63,11 @@ def inspect(path: Path, form: Form | None = None) -> HeaderInfo:
         return HeaderInfo(form=form, summary=f"{path.stat().st_size} bytes")
     source = ByteSource(path)
     try:
-        return _parser(form)(source)
+        return _PARSERS[form](source)
     except HeaderFault as error:
         raise ModelCorrupt("header-invalid", f"{path.name} ({form}): {error}", "") from error
     finally:
         source.close()
-
-
-def _parser(form: Form) -> Callable[[ByteSource], HeaderInfo]:
-    return lambda source: HeaderInfo(form=form, summary=form)
 
 
 def _described(path: Path, looks_like: Form | None) -> str:

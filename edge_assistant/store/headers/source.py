@@ -6,7 +6,8 @@ import os
 import struct
 from pathlib import Path
 
-_BLOCK_BYTES = 1 << 18
+_BLOCK_BYTES = 1 << 13
+_PEEK_BYTES = 1 << 18
 
 
 class HeaderFault(Exception):
@@ -36,7 +37,7 @@ class ByteSource:
             HeaderFault: they are not all inside the file.
         """
         start = offset - self._block_start
-        if 0 <= start and start + count <= len(self._block):
+        if start >= 0 and count >= 0 and start + count <= len(self._block):
             return self._block[start : start + count]
         if offset < 0 or count < 0 or offset + count > self.size_bytes:
             raise HeaderFault(
@@ -49,7 +50,20 @@ class ByteSource:
             raise HeaderFault("the file became shorter while it was read")
         return self._block[:count]
 
-    def unpack(self, form: str, offset: int) -> tuple[int, ...]:
-        """Unpack integers at `offset`, little-endian."""
-        layout = struct.Struct("<" + form)
+    def peek(self, offset: int) -> bytes:
+        """Return what there is at `offset`, at most 256 KB; empty at the end of the file."""
+        return self.read(offset, max(0, min(_PEEK_BYTES, self.size_bytes - offset)))
+
+    def unpack(self, layout: struct.Struct, offset: int) -> tuple[int, ...]:
+        """Unpack integers at `offset`."""
         return layout.unpack(self.read(offset, layout.size))
+
+
+def need(holds: bool, fault: str) -> None:
+    """Refuse the file unless a condition holds.
+
+    Raises:
+        HeaderFault: with `fault` as the reason.
+    """
+    if not holds:
+        raise HeaderFault(fault)

@@ -1,0 +1,156 @@
+"""ONNX: a walk over the wire format of its protobuf, tensor by tensor.
+
+What matters here: every length stays inside its parent, a tensor has as many bytes as its shape
+says, and no tensor points to another file (`external_data`), which could be any file of the owner.
+"""
+
+from __future__ import annotations
+
+from edge_assistant.store.headers.info import HeaderInfo
+from edge_assistant.store.headers.source import ByteSource, HeaderFault, need
+
+_MAX_FIELDS = 400_000
+_MAX_DEPTH = 24
+_MAX_DIMS = 16
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+# Numbers of the fields that hold further messages, after onnx.proto.
+_CHILDREN: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "function": {7: "node", 11: "attribute"},
+}
+_IR_VERSION, _GRAPH, _OPSET = 1, 7, 8
+_DIMS, _DATA_TYPE, _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 1, 2, 9, 13, 14
+_HALF_BYTES = {
+    **dict.fromkeys((2, 3, 9, 17, 18, 19, 20, 24), 2),
+    **dict.fromkeys((4, 5, 10, 16), 4),
+    **dict.fromkeys((1, 6, 12), 8),
+    **dict.fromkeys((7, 11, 13, 14), 16),
+    15: 32,
+    **dict.fromkeys((21, 22, 23), 1),
+}
+"""Element size by data type, in half bytes, because there are types of four bits."""
+
+
+def parse(source: ByteSource) -> HeaderInfo:
+    """Walk the whole model, skipping weights."""
+    walk = _Walk(source)
+    ir_version = graphs = opsets = 0
+    for number, wire, value, end in walk.fields(0, source.size_bytes):
+        if number == _IR_VERSION:
+            need(wire == _VARINT and ir_version == 0, "the format's version is there twice")
+            ir_version = value
+        elif number == _GRAPH:
+            graphs += 1
+        elif number == _OPSET:
+            opsets += 1
+        child = _CHILDREN["model"].get(number)
+        if child is not None:
+            walk.message(child, wire, value, end, 1)
+    need(3 <= ir_version <= 64, f"format version {ir_version}")
+    need(graphs == 1 and opsets >= 1 and walk.nodes >= 1, "no graph, no operator set or no node")
+    return HeaderInfo(
+        form="onnx",
+        summary=f"format version {ir_version}, {walk.nodes} nodes, {walk.tensors} tensors",
+    )
+
+
+class _Walk:
+    """A bounded walk over nested messages."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._fields_left = _MAX_FIELDS
+        self.nodes = 0
+        self.tensors = 0
+
+    def message(self, kind: str, wire: int, start: int, end: int, depth: int) -> None:
+        """Walk one message of a known kind that lies between `start` and `end`."""
+        need(wire == _BYTES, f"a {kind} that is no message")
+        need(depth <= _MAX_DEPTH, "nested too deeply")
+        if kind == "tensor":
+            self._tensor(start, end)
+            return
+        self.nodes += kind == "node"
+        children = _CHILDREN[kind]
+        for number, child_wire, value, child_end in self.fields(start, end):
+            child = children.get(number)
+            if child is not None:
+                self.message(child, child_wire, value, child_end, depth + 1)
+
+    def fields(self, start: int, end: int) -> list[tuple[int, int, int, int]]:
+        """List the fields between two offsets.
+
+        Returns:
+            For each its number, wire type, value and end: for bytes, value and end are the offsets
+            of its content; for a varint the value is the number itself.
+        """
+        found: list[tuple[int, int, int, int]] = []
+        position = start
+        while position < end:
+            key, position = self._varint(position, end)
+            number, wire = key >> 3, key & 7
+            value = position
+            if wire == _VARINT:
+                value, position = self._varint(position, end)
+            elif wire == _BYTES:
+                length, value = self._varint(position, end)
+                position = value + length
+            elif wire in (_FIXED64, _FIXED32):
+                position += 8 if wire == _FIXED64 else 4
+            else:
+                raise HeaderFault(f"wire type {wire}")
+            if position > end or not 1 <= number < 1 << 29:
+                raise HeaderFault(f"field {number} at {value} goes past the end of its message")
+            found.append((number, wire, value, position))
+            if len(found) > self._fields_left:
+                raise HeaderFault(f"more than {_MAX_FIELDS} fields")
+        self._fields_left -= len(found)
+        return found
+
+    def _tensor(self, start: int, end: int) -> None:
+        self.tensors += 1
+        dims: list[int] = []
+        data_type, raw_bytes = 0, -1
+        for number, wire, value, stop in self.fields(start, end):
+            if number == _DIMS:
+                dims += self._packed(value, stop) if wire == _BYTES else [value]
+            elif number == _DATA_TYPE:
+                data_type = value
+            elif number == _RAW_DATA:
+                need(wire == _BYTES, "raw data that is no data")
+                raw_bytes = stop - value
+            elif number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0):
+                need(False, "a tensor whose data are in another file")
+        need(len(dims) <= _MAX_DIMS, f"a tensor of {len(dims)} dimensions")
+        elements = 1
+        for dim in dims:
+            need(dim < 1 << 40, f"a dimension of {dim}")
+            elements *= dim
+        if raw_bytes >= 0:
+            half_bytes = _HALF_BYTES.get(data_type, 0)
+            need(half_bytes > 0, f"data type {data_type}")
+            need(raw_bytes == (elements * half_bytes + 1) // 2, "a tensor unlike its shape")
+
+    def _packed(self, start: int, end: int) -> list[int]:
+        need(end - start <= 10 * _MAX_DIMS, "a tensor of many dimensions")
+        values = []
+        while start < end:
+            value, start = self._varint(start, end)
+            values.append(value)
+        return values
+
+    def _varint(self, position: int, end: int) -> tuple[int, int]:
+        raw = self._source.read(position, min(10, end - position))
+        if raw and raw[0] < 0x80:
+            return raw[0], position + 1
+        value = 0
+        for index, byte in enumerate(raw):
+            value |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:
+                return value & 0xFFFF_FFFF_FFFF_FFFF, position + index + 1
+        raise HeaderFault(f"a number at {position} without an end")

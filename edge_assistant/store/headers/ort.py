@@ -1,0 +1,122 @@
+"""The ORT format of onnxruntime: a flatbuffer whose identifier is `ORTM`.
+
+Offsets lead through tables, so a lie in one reads memory elsewhere. We follow the same path that
+the loader takes to the weights: session, model, graph, initializers.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from edge_assistant.store.headers.info import HeaderInfo
+from edge_assistant.store.headers.source import ByteSource, need
+
+_U16 = struct.Struct("<H")
+_I32 = struct.Struct("<i")
+_U32 = struct.Struct("<I")
+_I64 = struct.Struct("<q")
+_MAX_INITIALIZERS = 100_000
+_MAX_TABLE_BYTES = 4096
+
+# Places of the fields in their tables, after onnxruntime's schema (ort.fbs).
+_SESSION_VERSION, _SESSION_MODEL = 0, 1
+_MODEL_GRAPH = 7
+_GRAPH_INITIALIZERS, _GRAPH_NODES = 0, 2
+_TENSOR_DIMS, _TENSOR_RAW, _TENSOR_STRINGS, _TENSOR_EXTERNAL = 2, 4, 5, 6
+
+
+def parse(source: ByteSource) -> HeaderInfo:
+    """Follow the buffer from its root to the data of every initializer."""
+    need(source.size_bytes >= 32 and source.read(4, 4) == b"ORTM", "no ORTM identifier")
+    session = _Table(source, source.unpack(_U32, 0)[0])
+    version = session.text(_SESSION_VERSION)
+    graph = session.table(_SESSION_MODEL).table(_MODEL_GRAPH)
+    initializers = graph.tables(_GRAPH_INITIALIZERS)
+    nodes = graph.tables(_GRAPH_NODES)
+    need(len(nodes) > 0, "no nodes")
+    for tensor in initializers:
+        tensor.vector(_TENSOR_DIMS, 8)
+        tensor.vector(_TENSOR_RAW, 1)
+        tensor.tables(_TENSOR_STRINGS, strings=True)
+        need(tensor.int64(_TENSOR_EXTERNAL, -1) == -1, "a tensor whose data are in another file")
+    return HeaderInfo(
+        form="ort", summary=f"ORT {version}, {len(nodes)} nodes, {len(initializers)} tensors"
+    )
+
+
+class _Table:
+    """One table of the flatbuffer, with its own index of fields checked."""
+
+    def __init__(self, source: ByteSource, position: int) -> None:
+        self._source = source
+        self._position = position
+        (back,) = source.unpack(_I32, position)
+        self._index = position - back
+        (self._index_bytes,) = source.unpack(_U16, self._index)
+        (self._table_bytes,) = source.unpack(_U16, self._index + 2)
+        need(
+            4 <= self._index_bytes <= _MAX_TABLE_BYTES and self._index_bytes % 2 == 0,
+            f"a table at {position} with an index of {self._index_bytes} bytes",
+        )
+        need(
+            self._table_bytes >= 4 and position + self._table_bytes <= source.size_bytes,
+            f"a table at {position} goes past the end of the file",
+        )
+
+    def table(self, field: int) -> _Table:
+        """Return a table that has to be there."""
+        return _Table(self._source, self._target(field, required=True))
+
+    def tables(self, field: int, *, strings: bool = False) -> list[_Table]:
+        """Return a vector of tables; with `strings`, only check a vector of strings."""
+        start, count = self.vector(field, 4)
+        need(count <= _MAX_INITIALIZERS, f"a list of {count}")
+        found = []
+        for place in range(start, start + 4 * count, 4):
+            target = place + self._source.unpack(_U32, place)[0]
+            if strings:
+                self._bounded(target, 1)
+            else:
+                found.append(_Table(self._source, target))
+        return found
+
+    def vector(self, field: int, item_bytes: int) -> tuple[int, int]:
+        """Return start and length of a vector; (0, 0) if there is none."""
+        target = self._target(field, required=False)
+        return self._bounded(target, item_bytes) if target else (0, 0)
+
+    def text(self, field: int) -> str:
+        """Return a short string that has to be there."""
+        start, count = self._bounded(self._target(field, required=True), 1)
+        need(count <= 64, f"a version of {count} bytes")
+        text = self._source.read(start, count).decode("ascii", "replace")
+        need(text.isprintable(), "a version that cannot be printed")
+        return text
+
+    def int64(self, field: int, default: int) -> int:
+        """Return a number that is stored in the table itself."""
+        place = self._place(field, 8)
+        return self._source.unpack(_I64, place)[0] if place else default
+
+    def _bounded(self, target: int, item_bytes: int) -> tuple[int, int]:
+        (count,) = self._source.unpack(_U32, target)
+        need(
+            target + 4 + count * item_bytes <= self._source.size_bytes,
+            f"a list of {count} at {target} goes past the end of the file",
+        )
+        return target + 4, count
+
+    def _target(self, field: int, *, required: bool) -> int:
+        place = self._place(field, 4)
+        if place == 0:
+            need(not required, f"the table at {self._position} lacks field {field}")
+            return 0
+        return place + self._source.unpack(_U32, place)[0]
+
+    def _place(self, field: int, item_bytes: int) -> int:
+        slot = 4 + 2 * field
+        if slot + 2 > self._index_bytes:
+            return 0
+        (offset,) = self._source.unpack(_U16, self._index + slot)
+        need(offset + item_bytes <= self._table_bytes, f"field {field} lies outside its table")
+        return self._position + offset if offset else 0
