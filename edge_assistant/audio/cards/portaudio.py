@@ -35,6 +35,8 @@ _WAIT_HINT: Final = "It is used again once it is back; for another one: edge-ass
 
 Ports = tuple[Port, Port]
 """Capture, playback."""
+Rates = tuple[int | None, ...]
+"""Hz in the order of preference; None = the device's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,18 +79,19 @@ class PortAudioCard:
         settings: which devices, and how patiently.
 
     Raises:
-        DeviceNotFound: no PortAudio, no such device, no permission.
-        AudioError: the device is busy, or takes no format that we can use.
+        DeviceNotFound: no PortAudio, no such device, no permission, or it is busy or takes no
+            format that we can use.
+        AudioError: PortAudio does not start.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings or Settings()
         self._sounddevice = load_sounddevice()
         try:
-            self._ports = self._choose_ports([SAMPLE_RATE], [_PLAYBACK_RATE])
+            self._ports = self._choose_ports((SAMPLE_RATE, None), (_PLAYBACK_RATE, None))
         except DeviceNotFound:  # it may have come after PortAudio looked
             restart_portaudio(self._sounddevice)
-            self._ports = self._choose_ports([SAMPLE_RATE], [_PLAYBACK_RATE])
+            self._ports = self._choose_ports((SAMPLE_RATE, None), (_PLAYBACK_RATE, None))
         self.on_back: Callable[[], None] | None = None
         """Called from `card-watchdog` when sound flows again after a loss."""
         self._calls = LimitedCalls("card-portaudio")
@@ -110,7 +113,7 @@ class PortAudioCard:
 
     @property
     def capture_rate(self) -> int:
-        """Hz; fixed for the life of the card."""
+        """Hz; fixed for the life of the card: a device that comes back must take it."""
         return self._ports[0].sample_rate
 
     @property
@@ -247,16 +250,7 @@ class PortAudioCard:
 
     def _open_anew(self) -> None:
         restart_portaudio(self._sounddevice)
-        ports = self._choose_ports([self.capture_rate], [self.playback_rate])
-        for old, new in zip(self._ports, ports, strict=True):
-            if old.sample_rate != new.sample_rate:
-                raise AudioError(
-                    "device-rate-changed",
-                    f"The {NOUN[new.kind]} ({new.device.name}) does not run at "
-                    f"{old.sample_rate} Hz, as the one before it did.",
-                    "Start again to use it.",
-                )
-        self._ports = ports
+        self._ports = self._choose_ports((self.capture_rate,), (self.playback_rate,))
         self._open()
 
     def _refuse_own_voice(self) -> None:
@@ -301,7 +295,7 @@ class PortAudioCard:
             except CallHung as error:
                 _LOGGER.warning("Closing the sound devices: %s", error)
 
-    def _choose_ports(self, capture_rates: list[int], playback_rates: list[int]) -> Ports:
+    def _choose_ports(self, capture_rates: Rates, playback_rates: Rates) -> Ports:
         settings = self._settings
         return (
             choose_port(self._sounddevice, "input", settings.input_device, capture_rates),

@@ -9,7 +9,7 @@ from typing import Any, Final
 from edge_assistant.audio.cards.devices import NOUN, Device, Kind, find_device, list_devices
 from edge_assistant.audio.cards.sides import CaptureSide, PlaybackSide
 from edge_assistant.audio.settings import Settings
-from edge_assistant.errors import AudioError
+from edge_assistant.errors import AudioError, DeviceNotFound
 
 _DEVICE_UNAVAILABLE: Final = -9985  # paDeviceUnavailable: another program holds it
 
@@ -25,21 +25,22 @@ class Port:
 
 
 def choose_port(
-    sounddevice: Any, kind: Kind, wanted: str | int | None, sample_rates: list[int]
+    sounddevice: Any, kind: Kind, wanted: str | int | None, sample_rates: tuple[int | None, ...]
 ) -> Port:
     """Find the device and the first format that it takes.
 
-    The rates are tried in their order, then the device's own; with each mono, stereo, all channels.
+    The rates are tried in their order, None being the device's own; with each of them mono, stereo
+    and all channels.
 
     Raises:
-        DeviceNotFound: see `find_device`.
-        AudioError: the device takes none of the formats, or another program holds it.
+        DeviceNotFound: see `find_device`; or the device takes none of the formats, or another
+            program holds it.
     """
     device = find_device(list_devices(sounddevice), kind, wanted)
     check = getattr(sounddevice, f"check_{kind}_settings")
     most = device.channels(kind)
     refusal: Exception | None = None
-    for sample_rate in dict.fromkeys([*sample_rates, device.default_rate]):
+    for sample_rate in dict.fromkeys(rate or device.default_rate for rate in sample_rates):
         for channels in sorted({1, min(2, most), most}):
             try:
                 check(
@@ -55,17 +56,17 @@ def choose_port(
     raise translated(refusal, kind, device) from refusal
 
 
-def translated(error: Exception | None, kind: Kind, device: Device) -> AudioError:
+def translated(error: Exception | None, kind: Kind, device: Device) -> DeviceNotFound:
     """PortAudio's error in our words."""
     code = error.args[1] if error is not None and len(error.args) > 1 else 0
     what = f"The {NOUN[kind]} {device.index} ({device.name})"
     if code == _DEVICE_UNAVAILABLE:
-        return AudioError(
+        return DeviceNotFound(
             "device-busy",
             f"{what} is held by another program.",
             "Close that program, or choose another device: edge-assistant devices",
         )
-    return AudioError(
+    return DeviceNotFound(
         "device-refused",
         f"{what} cannot be opened: {error.args[0] if error else 'no format fits'}.",
         "Choose another device: edge-assistant devices",
@@ -83,7 +84,7 @@ class Streams:
         on_end: called on PortAudio's thread when a stream ends, for whatever reason.
 
     Raises:
-        AudioError: a stream cannot be opened; nothing is left open.
+        DeviceNotFound: a stream cannot be opened; nothing is left open.
     """
 
     def __init__(

@@ -90,7 +90,7 @@ class Watchdog:
                 self._handle(loss)
 
     def _handle(self, loss: Loss) -> None:
-        _LOGGER.warning("%s", loss.error)
+        _LOGGER.info("%s", loss.error)
         self._tell(lambda: self._on_lost(loss.error))
         if loss.is_over or self._is_reopened():
             self._tell(self._on_back)
