@@ -52,7 +52,8 @@ CASES = {
     # units
     "100 km/h at 20°C, 1 kg, 16GB, 250 ms, 12 m², 1 min, 6 ft": (
         "one hundred kilometers per hour at twenty degrees Celsius, one kilogram, "
-        "sixteen gigabytes, two hundred fifty milliseconds, twelve square meters, one minute, six feet"
+        "sixteen gigabytes, two hundred fifty milliseconds, twelve square meters, one minute, "
+        "six feet"
     ),
     # dates and times
     "In 1999 we had 1500 dogs": "In nineteen ninety-nine we had one thousand five hundred dogs",
