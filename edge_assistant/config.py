@@ -143,9 +143,26 @@ def load(
     return msgspec.structs.replace(config, profile=chosen)
 
 
-def dump(config: Config, *, comments: bool = False) -> str:
-    """The configuration as TOML text that `load` reads back; comments are the fields' own docs."""
-    return to_toml(config, comments=comments)
+def load_profile(name: str | None = None) -> Config:
+    """A built-in profile alone, without any file or variable.
+
+    Raises:
+        ConfigError: no such profile.
+    """
+    chosen = name or DEFAULT_PROFILE
+    layer = _profile(chosen, _Layer("--profile", {}))
+    return msgspec.structs.replace(_check(layer.data, layer), profile=chosen)
+
+
+def dump(config: Config) -> str:
+    """The configuration as TOML text that `load` reads back."""
+    return to_toml(config)
+
+
+def template(config: Config) -> str:
+    """A file to edit: every key explained and switched off, but for the profile they come from."""
+    text = to_toml(config, to_edit=True).replace("#profile = ", "profile = ", 1)
+    return f"# edge-assistant: take the # from a key to set it.\n{text}"
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -247,7 +264,8 @@ def _reject_unknown_keys(layer: _Layer) -> None:
         key, section = path[-1], ".".join(path[:-1])
         where = f"in [{section}]" if section else "at the top level"
         homes = [full for full in known_keys() if full.rpartition(".")[2] == key]
-        hint = _suggestion(key, known) or _suggestion(".".join(path), homes) or _HINT_KEYS
+        home = f"did you mean `{homes[0]}`?" if len(homes) == 1 else ""
+        hint = home or _suggestion(key, known) or _HINT_KEYS
         raise ConfigError(
             "config-unknown-key", f"{layer.at(path)}: unknown key `{key}` {where}", hint
         )
@@ -311,8 +329,9 @@ def _merge(below: Table, above: Mapping[str, Any]) -> Table:
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merge(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = _merge(old, value)
+        merged[key] = value
     return merged
 
 

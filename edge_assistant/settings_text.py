@@ -19,9 +19,13 @@ import msgspec
 _WIDTH = 96
 
 
-def to_toml(settings: msgspec.Struct, *, comments: bool = False) -> str:
-    """`settings` as TOML; nested structs become tables, a None is left out."""
-    return "\n".join(_table(settings, (), comments)).strip("\n") + "\n"
+def to_toml(settings: msgspec.Struct, *, to_edit: bool = False) -> str:
+    """`settings` as TOML; nested structs become tables, a None is left out.
+
+    With `to_edit`, every key comes with what it means and accepts, switched off by a `#`: who
+    edits the text sets only what he wants different.
+    """
+    return "\n".join(_table(settings, (), to_edit)).strip("\n") + "\n"
 
 
 def field_docs(struct: type[msgspec.Struct]) -> dict[str, str]:
@@ -58,19 +62,21 @@ def field_range(kind: Any) -> str:
     return ""
 
 
-def _table(settings: msgspec.Struct, path: tuple[str, ...], comments: bool) -> list[str]:
-    docs = field_docs(type(settings)) if comments else {}
+def _table(settings: msgspec.Struct, path: tuple[str, ...], to_edit: bool) -> list[str]:
+    docs = field_docs(type(settings)) if to_edit else {}
     hints = get_type_hints(type(settings), include_extras=True)
     lines: list[str] = []
     tables: list[str] = []
     for name, kind in hints.items():
         value = getattr(settings, name)
         if isinstance(value, msgspec.Struct):
-            tables += ["", f"[{'.'.join((*path, name))}]", *_table(value, (*path, name), comments)]
+            tables += ["", f"[{'.'.join((*path, name))}]", *_table(value, (*path, name), to_edit)]
             continue
-        if comments:
+        if to_edit:
             lines += ["", *_comment(docs.get(name, ""), kind)]
-        lines.append(f"# {name} =" if value is None else f"{name} = {_value(value)}")
+            lines.append(f"#{name} = {'' if value is None else _value(value)}".rstrip())
+        elif value is not None:
+            lines.append(f"{name} = {_value(value)}")
     return lines + tables
 
 

@@ -1,0 +1,81 @@
+"""One conversation without a sound card: the assistant is asked aloud, by its own voice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from edge_assistant.cli.live import SEGMENTS, Screen
+from edge_assistant.cli.output import err, note
+from edge_assistant.cli.process import in_worker
+from edge_assistant.cli.session import running
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_assistant.cancel import CancelToken
+    from edge_assistant.config import Config
+
+QUESTION: Final = "What is the capital of France?"
+_LEAD_MS: Final = 500
+_TAIL_S: Final = 30.0
+
+
+def demonstrate(config: Config) -> Path:
+    """Ask `QUESTION` through a virtual sound card; print what came of it.
+
+    Returns:
+        Where the loudspeaker's sound was written.
+    """
+    import platformdirs
+
+    from edge_assistant.audio.cards.wav import WavCard
+
+    folder = Path(platformdirs.user_cache_dir("edge-assistant", appauthor=False)) / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    question, reply = folder / "question.wav", folder / "reply.wav"
+    in_worker(lambda token: _ask_aloud(question, config, token), "tts")
+    note(f"asked aloud: {QUESTION}")
+    card = WavCard(question, reply, tail_s=_TAIL_S)
+    screen = Screen(err())
+
+    def watch(event: Mapping[str, Any]) -> None:
+        screen.show(event)
+        if event["event"] in ("playback_finished", "error"):
+            card.end()
+
+    with screen, running(config, card, watch=watch) as assistant:
+        while not assistant.wait_closed(3600.0):
+            pass
+    _print_latency(screen)
+    note(f"the question is in {question}, the reply in {reply}")
+    return reply
+
+
+def _ask_aloud(path: Path, config: Config, token: CancelToken) -> None:
+    from edge_assistant.audio.files import write_wav
+    from edge_assistant.audio.format import SAMPLE_RATE, frames_of_ms
+    from edge_assistant.audio.resample import resample
+    from edge_assistant.cli.speech import synthesize
+    from edge_assistant.store.store import Store
+
+    speaker = config.with_overrides({"tts.voice": "espeak-en"})
+    samples, rate = synthesize(QUESTION, speaker, Store.default(), token)
+    lead = np.zeros(frames_of_ms(_LEAD_MS), dtype=np.float32)
+    write_wav(path, np.concatenate([lead, resample(samples, rate, SAMPLE_RATE)]))
+
+
+def _print_latency(screen: Screen) -> None:
+    from rich.table import Table
+
+    table = Table(title="from the end of the question to the first sound of the reply", box=None)
+    table.add_column("segment")
+    table.add_column("seconds", justify="right")
+    for latency in screen.latencies:
+        for name in SEGMENTS:
+            table.add_row(name.replace("_", " "), f"{float(latency.get(name, 0.0)):.3f}")
+        total = sum(float(latency.get(name, 0.0)) for name in SEGMENTS)
+        table.add_row("together", f"{total:.3f}", style="bold")
+    err().print(table)

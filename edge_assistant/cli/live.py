@@ -1,0 +1,109 @@
+"""What a person sees of a conversation: a line of state that moves, and what was said."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+_STATES: Final = {
+    "listening": ("green", "listening"),
+    "speech_started": ("cyan", "hearing you"),
+    "speech_resumed": ("cyan", "hearing you"),
+    "speech_paused": ("cyan", "hearing you ..."),
+    "speech_ended": ("yellow", "thinking"),
+    "draft_started": ("yellow", "thinking"),
+    "draft_discarded": ("cyan", "hearing you"),
+    "playback_started": ("magenta", "speaking"),
+    "ducked": ("magenta", "speaking, softly"),
+    "unducked": ("magenta", "speaking"),
+    "yielded": ("green", "listening"),
+    "playback_finished": ("green", "listening"),
+    "error": ("green", "listening"),
+}
+"""What the line says after an event."""
+
+SEGMENTS: Final = ("detect", "wait", "not_ready", "leading_silence", "out")
+"""Parts of the response gap, in the order in which they pass; they add up to it."""
+
+
+class Screen:
+    """Prints a conversation; on a terminal with a line of state below it.
+
+    `show` may be called from any thread.
+    """
+
+    def __init__(self, console: Console, keys: str = "") -> None:
+        self._console = console
+        self._keys = keys
+        self._lock = threading.Lock()
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._is_live = console.is_terminal
+        self.latencies: list[Mapping[str, Any]] = []
+        """Of every reply so far."""
+
+    def __enter__(self) -> Screen:
+        if self._is_live:
+            self._live.start()
+        self.state("yellow", "loading")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._is_live:
+            self._live.stop()
+
+    def state(self, color: str, text: str) -> None:
+        """Set the line of state."""
+        if self._is_live:
+            line = Text.assemble(("● ", color), (text, f"bold {color}"))
+            if self._keys:
+                line.append(f"   {self._keys}", "dim")
+            self._live.update(line, refresh=True)
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        """Show one event of EVENTS.jsonl."""
+        name = event["event"]
+        with self._lock:
+            line = _line_of(event)
+            if line is not None:
+                self._console.print(line)
+            if name == "latency":
+                self.latencies.append(event)
+            if name in _STATES:
+                self.state(*_STATES[name])
+
+
+def _line_of(event: Mapping[str, Any]) -> Text | None:
+    match event["event"]:
+        case "transcript" if event.get("final") and event.get("text"):
+            return Text.assemble(("you        ", "cyan"), event["text"])
+        case "playback_finished" if event.get("heard"):
+            return Text.assemble(("assistant  ", "magenta"), event["heard"])
+        case "yielded" if event.get("heard"):
+            return Text.assemble(
+                ("assistant  ", "magenta"), event["heard"], ("  (interrupted)", "dim")
+            )
+        case "latency":
+            return Text(f"           {latency_text(event)}", "dim")
+        case "error":
+            hint = f" ({event['hint']})" if event.get("hint") else ""
+            return Text(f"error [{event.get('code', '')}]: {event.get('message', '')}{hint}", "red")
+        case _:
+            return None
+
+
+def latency_text(event: Mapping[str, Any]) -> str:
+    """`answered after 0.71 s: wait 0.30, ...`, in the order in which the time passed."""
+    parts = {name: float(event[name]) for name in SEGMENTS if name in event}
+    shown = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in parts.items())
+    return f"answered after {sum(parts.values()):.2f} s: {shown}"

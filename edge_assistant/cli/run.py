@@ -1,0 +1,81 @@
+"""`edge-assistant run`: talk."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_assistant.cli.keys import has_keys, keys
+from edge_assistant.cli.options import takes_config
+from edge_assistant.cli.output import err, note, report
+from edge_assistant.cli.session import running
+from edge_assistant.errors import DeviceNotFound
+
+_LOOK_S = 0.2
+"""How long a pressed q may wait."""
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_assistant.audio.card import SoundCard
+    from edge_assistant.config import Config
+
+
+@click.command()
+@click.option("--events", type=click.Path(), help="Write one JSON event a line here.")
+@click.option(
+    "--demo-if-silent",
+    is_flag=True,
+    help="Without a sound card, hold one conversation through files instead.",
+)
+@takes_config("llm", "voice", "stt", "listen", "input_device", "output_device")
+def run(events: str | None, demo_if_silent: bool, config: Config) -> None:
+    """Talk: microphone and loudspeaker, live. Interrupt it whenever you like.
+
+    On a terminal, q ends and space interrupts a reply; with `--listen push`, space opens the ear
+    and closes it again.
+    """
+    from pathlib import Path
+
+    try:
+        from edge_assistant.audio.cards.portaudio import PortAudioCard
+
+        card = PortAudioCard(config.audio)
+    except DeviceNotFound as error:
+        if not demo_if_silent:
+            raise
+        from edge_assistant.cli.demo import demonstrate
+
+        report(error)
+        note("so here is one conversation through a sound card made of files:")
+        demonstrate(config)
+        return
+    talk(config, card, Path(events) if events else None)
+
+
+def talk(config: Config, card: SoundCard, events: Path | None) -> None:
+    """Converse on `card` until the user has enough of it."""
+    from edge_assistant.cli.live import Screen
+
+    closed = threading.Event()
+    is_push = config.turns.listen == "push"
+    help_text = f"space {'talks' if is_push else 'interrupts'}, q ends" if has_keys() else ""
+    screen = Screen(err(), help_text)
+    with screen, running(config, card, events, screen.show) as assistant:
+        is_open = False
+
+        def on_key(key: str) -> None:
+            nonlocal is_open
+            if key in "qQ":
+                closed.set()
+            elif key == " " and is_push:
+                is_open = not is_open
+                (assistant.press if is_open else assistant.release)()
+            elif key == " ":
+                assistant.interrupt()
+
+        with keys(on_key):
+            while not closed.is_set() and not assistant.wait_closed(_LOOK_S):
+                pass
