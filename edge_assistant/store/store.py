@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_assistant.errors import ModelError, ModelNotFound
+from edge_assistant.errors import ModelError, ModelIncompatible, ModelNotFound
+from edge_assistant.store.adding import Adder, discard
 from edge_assistant.store.catalog import Catalog, unknown_model
 from edge_assistant.store.checks import check_file, expected_form
 from edge_assistant.store.entry import FileSpec, InstalledModel, Kind, ModelEntry
-from edge_assistant.store.ledger import Ledger, Pin
+from edge_assistant.store.headers import sniff
+from edge_assistant.store.ledger import Ledger, Pin, Verdict
 from edge_assistant.store.names import id_fault, name_fault
 from edge_assistant.store.progress import NoProgress, Progress
 from edge_assistant.store.pulling import Fetcher, Puller, expectation
+from edge_assistant.store.unlisted import describe, vet, vet_all
 
 SYSTEM_FOLDER = Path("/usr/share/edge-assistant/models")
 """Where a distribution may put models; read first, never written."""
+_SUFFIXES = (".gguf", ".bin", ".onnx", ".ort", ".ggml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,15 +145,45 @@ class Store:
             ModelCorrupt: hash, size or header is wrong; native code has not seen the file.
             ModelIncompatible: a model of another kind, or it failed its run in the child process.
         """
-        entry = self._installed_entry(str(target))
+        listed = self._listed(target)
+        if listed is None:
+            return self._open_unlisted(Path(target).expanduser().resolve(), kind)
+        entry = self._require_there(listed)
+        if kind not in (None, entry.kind):
+            raise ModelIncompatible(
+                "wrong-kind",
+                f"{entry.id} is a model for {entry.kind}, not for {kind}",
+                "edge-assistant models list",
+            )
         folder = self._folder(entry)
         for spec in entry.files:
             self._check(entry, spec, folder, fresh=False)
-        return InstalledModel(
-            entry=entry,
-            folder=folder,
-            paths={spec.name: folder / spec.name for spec in entry.files},
-        )
+        return _handed_out(entry, folder)
+
+    def verify(self, target: str | Path, *, deep: bool = True) -> tuple[FileReport, ...]:
+        """Check a model or a file again from its bytes, whatever was found before.
+
+        Args:
+            target: an id or a path.
+            deep: also load and run every model file once in a child process, catalog or not.
+
+        Raises:
+            ModelError: as for `open`; the first fault ends the check.
+        """
+        listed = self._listed(target)
+        if listed is None:
+            path = Path(target).expanduser().resolve()
+            kind: Kind = "tts" if path.with_name(path.name + ".json").is_file() else "vad"
+            entry, folder = describe(path, kind if sniff(path) == "onnx" else None), path.parent
+            verdicts = vet_all(self._ledger, entry, folder, fresh=True)
+            return tuple(_report(folder / name, v) for name, v in verdicts.items())
+        entry = self._require_there(listed)
+        folder = self._folder(entry)
+        reports = [self._check(entry, spec, folder, fresh=True) for spec in entry.files]
+        if deep:
+            verdicts = vet_all(self._ledger, entry, folder)
+            reports = [_report(r.path, verdicts[r.name]) for r in reports]
+        return tuple(reports)
 
     # What changes the store
 
@@ -184,25 +217,66 @@ class Store:
             ModelError: `model-read-only`: it belongs to the system.
         """
         entry = self._installed_entry(model_id)
-        folder = self.root / entry.id
-        if not entry.files or (self._folder(entry) != folder and not folder.exists()):
+        if not entry.files or not (self.root / entry.id).is_dir():
+            owner = "the system" if entry.files else "the package espeakng-loader"
             raise ModelError(
-                "model-read-only", f"{model_id} belongs to the system, not to this store", ""
+                "model-read-only", f"{model_id} belongs to {owner}, not to this store", ""
             )
-        shutil.rmtree(folder)
-        self._ledger.forget(model_id)
+        discard(self.root, self._ledger, entry.id)
+
+    def add(
+        self, file: Path, model_id: str | None = None, kind: Kind | None = None
+    ) -> InstalledModel:
+        """Copy a file of the user into the store, after it was vetted and run once in a child.
+
+        Args:
+            file: a GGUF, a whisper.cpp ggml file, or an ONNX file (a Piper voice needs its
+                `.onnx.json` beside it and brings it along).
+            model_id: what to call it; the id of a catalog model supplies a file of that model.
+            kind: what an ONNX file is for.
+
+        Raises:
+            ModelError: `bad-id`, `id-taken`, `bad-name`, and all of `open`.
+        """
+        adder = Adder(root=self.root, catalog=self.catalog, ledger=self._ledger)
+        model_id = adder.add(file.expanduser().resolve(), model_id, kind)
+        entry = self.entry(model_id)
+        return (
+            self.open(model_id)
+            if self._is_there(entry)
+            else _handed_out(entry, self.root / model_id)
+        )
 
     # Inner parts
 
-    def _installed_entry(self, model_id: str) -> ModelEntry:
-        entry = self.entry(model_id)
+    def _listed(self, target: str | Path) -> ModelEntry | None:
+        """Find the model that an id names; None for the path of a file."""
+        if isinstance(target, Path):
+            return None
+        try:
+            return self.entry(target)
+        except ModelNotFound:
+            looks_like_path = os.sep in target or "/" in target or target.endswith(_SUFFIXES)
+            if looks_like_path or Path(target).is_file():
+                return None
+            raise
+
+    def _open_unlisted(self, path: Path, kind: Kind | None) -> InstalledModel:
+        entry = describe(path, kind)
+        vet_all(self._ledger, entry, path.parent)
+        return _handed_out(entry, path.parent)
+
+    def _require_there(self, entry: ModelEntry) -> ModelEntry:
         if not self._is_there(entry):
             raise ModelNotFound(
                 "model-not-installed",
-                f"{model_id} is not installed",
-                f"edge-assistant models pull {model_id}",
+                f"{entry.id} is not installed",
+                f"edge-assistant models pull {entry.id}",
             )
         return entry
+
+    def _installed_entry(self, model_id: str) -> ModelEntry:
+        return self._require_there(self.entry(model_id))
 
     def _is_there(self, entry: ModelEntry) -> bool:
         if not entry.files:
@@ -231,19 +305,19 @@ class Store:
     def _check(self, entry: ModelEntry, spec: FileSpec, folder: Path, *, fresh: bool) -> FileReport:
         path = folder / spec.name
         hint = f"edge-assistant models pull {entry.id}"
+        form = expected_form(entry, spec)
         expected = expectation(self._ledger, entry, spec)
         if expected is None:
-            raise ModelError("file-unpinned", f"nobody has vouched for {path}", hint)
-        form = expected_form(entry, spec)
-        verdict = check_file(self._ledger, path, form, expected, hint, fresh=fresh)
-        return FileReport(
-            name=spec.name,
-            path=path,
-            size_bytes=verdict.identity.size_bytes,
-            sha256=verdict.sha256,
-            summary=verdict.summary,
-            was_run=verdict.was_run,
-        )
+            # Put here by hand or by the system: vetted like any file that nobody vouches for, and
+            # pinned from now on.
+            verdict = vet(self._ledger, path, form, hint, fresh=fresh)
+            pin = Pin(
+                size_bytes=verdict.identity.size_bytes, sha256=verdict.sha256, source=f"file:{path}"
+            )
+            self._ledger.pin(entry.id, {spec.name: pin})
+        else:
+            verdict = check_file(self._ledger, path, form, expected, hint, fresh=fresh)
+        return _report(path, verdict)
 
     def _status(self, entry: ModelEntry, pins: dict[str, Pin]) -> ModelStatus:
         sizes = [
@@ -258,6 +332,22 @@ class Store:
             folder=self._folder(entry),
             size_bytes=sum(known) if len(known) == len(sizes) else None,
         )
+
+
+def _handed_out(entry: ModelEntry, folder: Path) -> InstalledModel:
+    paths = {spec.name: folder / spec.name for spec in entry.files}
+    return InstalledModel(entry=entry, folder=folder, paths=paths)
+
+
+def _report(path: Path, verdict: Verdict) -> FileReport:
+    return FileReport(
+        name=path.name,
+        path=path,
+        size_bytes=verdict.identity.size_bytes,
+        sha256=verdict.sha256,
+        summary=verdict.summary,
+        was_run=verdict.was_run,
+    )
 
 
 def _sound(entry: ModelEntry) -> ModelEntry:
