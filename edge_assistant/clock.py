@@ -40,6 +40,10 @@ class SampleClock:
         """Note that `frames` frames have been captured just now."""
         self._anchor = (frames, self._clock.now_s())  # one store: no lock in a card callback
 
+    def now_s(self) -> float:
+        """Seconds of the clock beneath, for durations."""
+        return self._clock.now_s()
+
     def now_frames(self) -> int:
         """Frames captured, plus what has passed since (at most `max_ahead_frames`)."""
         frames, at_s = self._anchor

@@ -127,7 +127,7 @@ class Playout:
         self._flushed: tuple[int, int] = (0, 0)
         """(number, ring position at the end of the fade) of the last flush done."""
         self._called_at_s = self._clock.now_s()
-        self._steps = np.arange(1, 8193, dtype=np.float32)
+        self._steps = np.arange(1, sample_rate + 1, dtype=np.float32)
         self.underruns = 0
 
     # --- producers ---------------------------------------------------------------------------
@@ -152,9 +152,10 @@ class Playout:
             unsubscribe()
 
     def finish(self, key: Key) -> None:
-        """No more audio will come for `key`."""
+        """No more audio will come for `key`; nothing to do where it is unknown or over."""
         with self._changed:
-            self._replies.setdefault(key, _Reply(key)).is_complete = True
+            if key in self._replies:
+                self._replies[key].is_complete = True
 
     def commit(self, key: Key) -> None:
         """Release the reply: what is held goes out with the next block."""
@@ -278,7 +279,7 @@ class Playout:
         start_gain = self._gain
         out[:given] *= np.maximum(start_gain - self._fade_step * self._steps[:given], 0.0)
         self._gain = max(0.0, start_gain - self._fade_step * given)
-        if given == fade_frames or given == room:
+        if given in (fade_frames, room):
             ended_frames = self._ring.read_frames
             self._ring.skip_to(position)
             self._gain = 1.0

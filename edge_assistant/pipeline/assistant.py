@@ -1,0 +1,312 @@
+"""The assistant: the rooms wired into one process of named threads, behind one sound card."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from edge_assistant.audio.card import SoundCard
+from edge_assistant.audio.format import SAMPLE_RATE, frames_of_ms
+from edge_assistant.audio.playout import Playout
+from edge_assistant.clock import MonotonicClock, SampleClock
+from edge_assistant.config import Config
+from edge_assistant.errors import EdgeAssistantError, PipelineError
+from edge_assistant.llm.history import History
+from edge_assistant.pipeline import engines as build
+from edge_assistant.pipeline.conductor import Conductor
+from edge_assistant.pipeline.ears import Ears
+from edge_assistant.pipeline.handles import Handles, ReplyHandle
+from edge_assistant.pipeline.loading import Engines, load_engines
+from edge_assistant.pipeline.orders import Orders
+from edge_assistant.pipeline.workshop import Workshop
+from edge_assistant.store.store import Store
+from edge_assistant.trace import EventLog, EventStream
+from edge_assistant.turns.events import PushPressed, PushReleased, Requested
+from edge_assistant.vad.segmenter import Segmenter
+
+MAX_OPEN_REQUESTS: Final = 16
+"""Replies that programs may have asked for and not yet got."""
+
+STOP_TIMEOUT_S: Final = 2.0
+"""How long `stop` waits for each thread before it names it and goes on."""
+
+CLOCK_AHEAD_MS: Final = 20
+"""How far the sample clock runs on between two blocks: the longest block of our cards."""
+
+
+class Assistant:
+    """Listens, answers, and lets itself be interrupted. Methods may be called from any thread.
+
+    Args:
+        config: what to load and how to behave.
+        card: microphone and loudspeaker.
+        store: where models are; the user's own by default.
+        event_log: where events go; a new one without a file by default. `stop` closes it.
+        engines: ready-made engines instead of those that `config` names; `stop` closes them.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        card: SoundCard,
+        *,
+        store: Store | None = None,
+        event_log: EventLog | None = None,
+        engines: Engines | None = None,
+    ) -> None:
+        self._config = config
+        self._card = card
+        self._store = store
+        self._log = event_log or EventLog()
+        self._engines = engines
+        self._clock = SampleClock(SAMPLE_RATE, frames_of_ms(CLOCK_AHEAD_MS), MonotonicClock())
+        self._handles = Handles()
+        self._history = History()
+        self._closed = threading.Event()
+        self._lifecycle = threading.Lock()
+        self._stopped = False
+        self._conductor = Conductor(config.turns, self._broken)
+        self._playout: Playout | None = None
+        self._workshop: Workshop | None = None
+        self._ears: Ears | None = None
+
+    # --- life --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Load the engines, start the threads and the card; returns when the assistant listens.
+
+        Blocks for as long as loading takes; call it once, not from a card's callback.
+
+        Raises:
+            EdgeAssistantError: a model, a device or the configuration; nothing is left running.
+        """
+        try:
+            if self._engines is None:
+                self._engines = load_engines(self._config, self._open_store(), self._report)
+            with self._lifecycle:
+                if self._stopped:
+                    return
+                self._wire(self._engines)
+                self._log.emit("listening", 0)
+                self._start_card()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop in any state, also before or during `start`; calling it twice is fine.
+
+        A thread that does not end in time is named in an `error` event, and the engine that it is
+        in is left alone.
+        """
+        with self._lifecycle:
+            if self._stopped:
+                return
+            self._stopped = True
+        self._card.stop()
+        hung = []
+        if self._ears is not None and not self._ears.stop(STOP_TIMEOUT_S):
+            hung.append("ears")
+        if not self._conductor.stop(STOP_TIMEOUT_S):
+            hung.append("floor")
+        if self._workshop is not None:
+            hung += self._workshop.stop(STOP_TIMEOUT_S)
+        elif self._engines is not None:
+            self._engines.close()
+        for name in hung:
+            self._report(
+                PipelineError(
+                    "shutdown-timeout", f"Thread {name} has not ended.", "end the process"
+                )
+            )
+        self._handles.drop_all()
+        self._closed.set()
+        self._log.close()
+
+    def wait_closed(self, timeout_s: float | None = None) -> bool:
+        """Block until the card's input has ended, the floor has failed, or `stop` was called."""
+        return self._closed.wait(timeout_s)
+
+    # --- what a program can ask for ----------------------------------------------------------
+
+    def say(self, text: str) -> ReplyHandle:
+        """Speak `text` as soon as nobody else is speaking. Never blocks.
+
+        Raises:
+            PipelineError: too many replies are waiting, or the assistant is stopped.
+        """
+        return self._request(text, answer=False)
+
+    def ask(self, text: str) -> ReplyHandle:
+        """Answer `text` aloud as if the user had said it. Never blocks.
+
+        Raises:
+            PipelineError: too many replies are waiting, or the assistant is stopped.
+        """
+        return self._request(text, answer=True)
+
+    def events(self, max_waiting: int = 1000) -> EventStream:
+        """Events from now on, as in EVENTS.jsonl; a slow reader loses the oldest, counted."""
+        return self._log.subscribe(max_waiting)
+
+    def use(
+        self, *, llm: str | None = None, voice: str | None = None, stt: str | None = None
+    ) -> None:
+        """Load other models and put them in place between two turns, without a restart.
+
+        Blocks while loading. The history stays. What was there before goes on until the new one
+        is ready, and for good if that fails.
+
+        Raises:
+            EdgeAssistantError: no such model, or it cannot be used; nothing was changed.
+        """
+        if self._workshop is None:
+            raise _not_running()
+        names = {"llm.model": llm, "tts.voice": voice, "stt.model": stt}
+        config = self._config.with_overrides({k: v for k, v in names.items() if v is not None})
+        store = self._open_store()
+        if stt is not None:
+            self._workshop.use_recognizer(build.build_recognizer(config, store))
+        if llm is not None:
+            self._workshop.use_llm(build.build_llm(config, store))
+        if voice is not None:
+            language = build.voice_language(config, store)
+            self._workshop.use_voice(build.build_voice(config, store, self._report), language)
+        self._config = config
+
+    def press(self) -> None:
+        """The push-to-talk key went down: the floor is the user's, whoever is speaking."""
+        self._conductor.post(PushPressed(at_frames=self._clock.now_frames()))
+
+    def release(self) -> None:
+        """The push-to-talk key went up: the turn is over."""
+        self._conductor.post(PushReleased(at_frames=self._clock.now_frames()))
+
+    # --- how it is ---------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Nobody speaks, nothing is being played and nothing is owed."""
+        return self._conductor.is_idle and (self._playout is None or self._playout.is_idle)
+
+    @property
+    def history(self) -> History:
+        """What both sides heard so far."""
+        return self._history
+
+    def statistics(self) -> dict[str, int]:
+        """Counters: peaks of the channels, lost frames, underruns, events that nobody read."""
+        counts: dict[str, int] = {}
+        if self._workshop is not None:
+            counts |= {f"{name}_peak": peak for name, peak in self._workshop.peaks().items()}
+        if self._playout is not None:
+            counts["underruns"] = self._playout.underruns
+        if self._ears is not None:
+            counts["lost_frames"] = self._ears.lost_frames
+        return counts
+
+    # --- wiring ------------------------------------------------------------------------------
+
+    def _open_store(self) -> Store:
+        if self._store is None:
+            self._store = Store.default()
+        return self._store
+
+    def _wire(self, engines: Engines) -> None:
+        rules = self._config.turns
+        self._playout = playout = Playout(
+            self._card.playback_rate,
+            duck_db=rules.duck_db,
+            duck_ramp_ms=rules.duck_ramp_ms,
+            fade_ms=rules.fade_ms,
+        )
+        self._ears = ears = Ears(
+            capture_rate=self._card.capture_rate,
+            clock=self._clock,
+            playout=playout,
+            vad=engines.vad,
+            onset_vad=engines.onset_vad,
+            segmenter=Segmenter(
+                speech_threshold=self._config.vad.speech_threshold,
+                silence_threshold=self._config.vad.silence_threshold,
+                min_speech_ms=rules.min_speech_ms,
+                pause_ms=rules.pause_ms,
+                onset_ms=rules.onset_ms,
+            ),
+            history_ms=rules.max_utterance_ms + rules.preroll_ms + rules.max_wait_ms + 5_000,
+            post=self._conductor.post,
+            post_playout=self._conductor.post,
+            on_error=self._report,
+        )
+        self._workshop = workshop = Workshop(
+            engines,
+            heard=ears.heard,
+            post=self._conductor.post,
+            report=self._report,
+            playout=playout,
+            history=self._history,
+            log=self._log,
+            clock=self._clock,
+            llm_settings=self._config.llm,
+        )
+        orders = Orders(
+            playout=playout,
+            history=self._history,
+            log=self._log,
+            clock=self._clock,
+            judge=workshop.judge.channel if workshop.judge is not None else None,
+            stt=workshop.stt.channel,
+            llm=workshop.llm.channel,
+            tts=workshop.tts.channel,
+            frame_at=ears.frame_at,
+            post=self._conductor.post,
+            on_finished=self._handles.finish,
+        )
+        workshop.start(orders.failed)
+        orders.prefill()
+        self._conductor.start(orders)
+        ears.start()
+
+    def _start_card(self) -> None:
+        assert self._ears is not None
+        assert self._playout is not None
+        self._card.start(self._ears.on_capture, self._playout.on_playback, self._lost)
+
+    def _request(self, text: str, *, answer: bool) -> ReplyHandle:
+        if self._stopped or self._workshop is None:
+            raise _not_running()
+        if len(self._handles) >= MAX_OPEN_REQUESTS:
+            raise PipelineError(
+                "too-many-requests",
+                f"{MAX_OPEN_REQUESTS} replies are already waiting.",
+                "wait for one of their handles first",
+            )
+        handle = self._handles.new()
+        self._conductor.post(Requested(request=handle.request, text=text, answer=answer))
+        return handle
+
+    def _lost(self, error: Exception | None) -> None:
+        """The card's word that its input has ended, or that a device is gone."""
+        if error is None:
+            self._closed.set()
+        elif isinstance(error, EdgeAssistantError):
+            self._report(error)
+        else:
+            self._report(PipelineError("card-failed", f"The card failed: {error}", "restart"))
+
+    def _report(self, error: EdgeAssistantError) -> None:
+        self._log.emit(
+            "error",
+            self._clock.now_frames(),
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+        )
+
+    def _broken(self, error: EdgeAssistantError) -> None:
+        self._report(error)
+        self._closed.set()
+
+
+def _not_running() -> PipelineError:
+    return PipelineError("not-running", "The assistant is not running.", "call start() first")

@@ -1,0 +1,309 @@
+"""Carries out what the floor orders. Runs on the `floor` thread; nothing here blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import assert_never
+
+from edge_assistant.audio.playout import Key, Playout, PlayoutFact
+from edge_assistant.cancel import CancelToken
+from edge_assistant.clock import SampleClock
+from edge_assistant.errors import EdgeAssistantError
+from edge_assistant.llm.history import Exchange, History
+from edge_assistant.llm.protocol import LanguageModel
+from edge_assistant.pipeline.attempt import Attempt, Heard, latency_segments
+from edge_assistant.pipeline.channel import Channel
+from edge_assistant.pipeline.workers import (
+    AnswerJob,
+    JudgeJob,
+    PrefillJob,
+    SpeakJob,
+    SwapJob,
+    TranscribeJob,
+)
+from edge_assistant.stt.protocol import Recognizer
+from edge_assistant.trace import EventLog
+from edge_assistant.tts.protocol import Voice
+from edge_assistant.turns.commands import (
+    Answer,
+    Command,
+    Commit,
+    Conclude,
+    Discard,
+    Duck,
+    EndTurn,
+    FinishTurn,
+    JudgeTurn,
+    OpenTurn,
+    PauseTurn,
+    ResumeTurn,
+    Speak,
+    StartDraft,
+    Unduck,
+    Yield,
+)
+from edge_assistant.turns.events import (
+    Event,
+    Outcome,
+    PlaybackFinished,
+    PlaybackStarted,
+    ReplyFailed,
+    Yielded,
+)
+
+NOTICES = {
+    "stt": "Sorry, I could not make out what you said.",
+    "llm": "Sorry, I could not think of an answer.",
+}
+"""What is said instead of a reply, by the stage that failed. A failing voice can say nothing."""
+
+OnFinished = Callable[[int | None, int, Outcome, str], None]
+"""(request, turn, outcome, heard): a turn is over."""
+
+
+class Orders:
+    """Owns the attempts; every method but `failed` runs on the `floor` thread."""
+
+    def __init__(
+        self,
+        *,
+        playout: Playout,
+        history: History,
+        log: EventLog,
+        clock: SampleClock,
+        judge: Channel[JudgeJob] | None,
+        stt: Channel[TranscribeJob | SwapJob[Recognizer]],
+        llm: Channel[AnswerJob | PrefillJob | SwapJob[LanguageModel]],
+        tts: Channel[SpeakJob | SwapJob[Voice]],
+        frame_at: Callable[[float], int],
+        post: Callable[[Event], None],
+        on_finished: OnFinished,
+    ) -> None:
+        self._playout, self._history, self._log, self._clock = playout, history, log, clock
+        self._judge, self._stt, self._llm, self._tts = judge, stt, llm, tts
+        self._frame_at, self._post, self._on_finished = frame_at, post, on_finished
+        self._attempts: dict[Key, Attempt] = {}
+        self._ends: dict[int, tuple[int, int]] = {}
+        """turn -> (ended, paused) frames of the user's speech."""
+        self._heard: dict[int, str] = {}
+        self._requests: dict[int, int] = {}
+        self._idle_token = CancelToken()
+        """Of the work that is done while nobody waits; cancelled as soon as someone does."""
+        self._judge_token = CancelToken()
+
+    # --- commands ----------------------------------------------------------------------------
+
+    def execute(self, command: Command) -> None:
+        now = self._clock.now_frames()
+        match command:
+            case OpenTurn():
+                self._idle_token.cancel("the user speaks")
+                self._log.emit("speech_started", command.started_frames, command.turn)
+            case PauseTurn():
+                self._log.emit("speech_paused", command.ended_frames, command.turn)
+            case ResumeTurn():
+                self._judge_token.cancel("resumed")
+                self._log.emit("speech_resumed", now, command.turn)
+            case EndTurn():
+                self._ends[command.turn] = (command.ended_frames, command.paused_frames)
+                self._log.emit("speech_ended", command.ended_frames, command.turn)
+            case JudgeTurn():
+                self._ask_judge(command)
+            case StartDraft():
+                self._start_draft(command, now)
+            case Answer() | Speak():
+                self._reply(command, now)
+            case Commit():
+                self._commit(command, now)
+            case Discard():
+                self._discard(command, now)
+            case Conclude():
+                self._conclude(self._attempt((command.turn, command.draft)))
+            case Duck():
+                self._playout.duck()
+                self._log.emit("ducked", now, command.turn)
+            case Unduck():
+                self._playout.unduck()
+                self._log.emit("unducked", now, command.turn)
+            case Yield():
+                self._yield(self._attempt((command.turn, command.draft)))
+            case FinishTurn():
+                self._finish(command, now)
+            case _:
+                assert_never(command)
+
+    def _attempt(self, key: Key) -> Attempt:
+        attempt = self._attempts.get(key)
+        if attempt is None:
+            attempt = self._attempts[key] = Attempt(key=key)
+        return attempt
+
+    def _ask_judge(self, command: JudgeTurn) -> None:
+        self._judge_token.cancel("another pause")
+        if self._judge is None:
+            return
+        self._judge_token = CancelToken()
+        job = JudgeJob(
+            turn=command.turn,
+            from_frames=command.from_frames,
+            to_frames=command.to_frames,
+            token=self._judge_token,
+        )
+        self._judge.offer(job)  # a full channel means a slow judge: the default wait stands in
+
+    def _start_draft(self, command: StartDraft, now: int) -> None:
+        attempt = self._attempt((command.turn, command.draft))
+        self._log.emit("draft_started", now, command.turn, draft=command.draft)
+        job = TranscribeJob(
+            attempt=attempt, from_frames=command.from_frames, to_frames=command.to_frames
+        )
+        self._send(self._stt.offer(job), attempt, "stt")
+
+    def _reply(self, command: Answer | Speak, now: int) -> None:
+        self._idle_token.cancel("a reply is due")
+        attempt = self._attempt((command.turn, command.draft))
+        if command.request is not None:
+            attempt.request = command.request
+            self._requests[command.turn] = command.request
+            self._log.emit("draft_started", now, command.turn, draft=command.draft)
+        if isinstance(command, Answer):
+            attempt.user_text = command.text
+            self._send(self._llm.offer(AnswerJob(attempt=attempt)), attempt, "llm")
+            return
+        taken = self._tts.offer(SpeakJob(attempt=attempt, text=command.text))
+        taken = taken and self._tts.offer(SpeakJob(attempt=attempt, text=None))
+        self._send(taken, attempt, "tts")
+
+    def _send(self, taken: bool, attempt: Attempt, stage: str) -> None:
+        if not taken:
+            error = EdgeAssistantError(
+                "stage-stalled",
+                f"{stage} has not taken up its work; its channel is full.",
+                "choose a smaller model: `edge-assistant models list`",
+            )
+            self.failed(stage, attempt, error)
+
+    def _commit(self, command: Commit, now: int) -> None:
+        attempt = self._attempt((command.turn, command.draft))
+        attempt.marks.committed_frames = now
+        if command.turn in self._ends:
+            attempt.marks.ended_frames, attempt.marks.paused_frames = self._ends[command.turn]
+        self._playout.commit(attempt.key)
+        self._log.emit("committed", now, command.turn, draft=command.draft)
+
+    def _discard(self, command: Discard, now: int) -> None:
+        key = (command.turn, command.draft)
+        self._attempt(key).token.cancel(command.reason)
+        self._purge(key)
+        self._playout.discard(key)
+        del self._attempts[key]
+        self._log.emit(
+            "draft_discarded", now, command.turn, draft=command.draft, reason=command.reason
+        )
+
+    def _conclude(self, attempt: Attempt) -> None:
+        """Speak what is on its way to the voice, then end."""
+        if not self._tts.offer(SpeakJob(attempt=attempt, text=None)):
+            self._playout.finish(attempt.key)
+
+    def _yield(self, attempt: Attempt) -> None:
+        attempt.token.cancel("yielded")
+        self._playout.yield_(attempt.key)
+        self._purge(attempt.key)
+
+    def _purge(self, key: Key) -> None:
+        token = self._attempts[key].token
+        self._stt.purge(lambda job: job.token is token)
+        self._llm.purge(lambda job: job.token is token)
+        self._tts.purge(lambda job: job.token is token)
+
+    def _finish(self, command: FinishTurn, now: int) -> None:
+        self._ends.pop(command.turn, None)
+        heard = self._heard.pop(command.turn, "")
+        request = self._requests.pop(command.turn, None)
+        for key in [key for key in self._attempts if key[0] == command.turn]:
+            self._attempts.pop(key).token.cancel("the turn is over")
+            self._playout.discard(key)
+        self._log.emit("turn_finished", now, command.turn, outcome=command.outcome.value)
+        self._on_finished(request, command.turn, command.outcome, heard)
+        if command.outcome in (Outcome.ANSWERED, Outcome.INTERRUPTED):
+            self.prefill()
+
+    def prefill(self) -> None:
+        """Let the model take in the history while nobody waits; this also cuts its cache to it."""
+        self._idle_token = CancelToken()
+        self._llm.offer(PrefillJob(token=self._idle_token))
+
+    # --- what playout reports ----------------------------------------------------------------
+
+    def played(self, fact: PlayoutFact) -> Event | None:
+        """Take down what became of a reply; returns the fact for the floor."""
+        attempt = self._attempts.get(fact.key)
+        if attempt is None:
+            return None  # discarded in the meantime
+        turn, draft = fact.key
+        match fact.kind:
+            case "started":
+                return self._playback_started(attempt, fact)
+            case "finished":
+                self._remember(attempt, self._whole(attempt), is_interrupted=False)
+                return PlaybackFinished(turn=turn, draft=draft)
+            case "faded":
+                heard = attempt.heard(fact.played_frames)
+                self._remember(attempt, heard, is_interrupted=True)
+                return Yielded(turn=turn, draft=draft)
+
+    def _whole(self, attempt: Attempt) -> Heard:
+        return Heard(text=attempt.spoken_text, is_exact=True)
+
+    def _playback_started(self, attempt: Attempt, fact: PlayoutFact) -> Event:
+        now = self._clock.now_frames()
+        first_out = now if fact.dac_time_s is None else self._frame_at(fact.dac_time_s)
+        attempt.marks.first_out_frames = first_out
+        self._log.emit("playback_started", first_out, attempt.turn, draft=attempt.draft)
+        segments = latency_segments(attempt.marks)
+        if segments is not None:
+            self._log.emit("latency", first_out, attempt.turn, **segments)
+        self._log.emit("timings", first_out, attempt.turn, **attempt.timings)
+        return PlaybackStarted(turn=attempt.turn, draft=attempt.draft, at_frames=first_out)
+
+    def _remember(self, attempt: Attempt, heard: Heard, *, is_interrupted: bool) -> None:
+        event = "yielded" if is_interrupted else "playback_finished"
+        self._heard[attempt.turn] = heard.text
+        if attempt.marks.first_out_frames is not None or is_interrupted:
+            self._log.emit(
+                event,
+                self._clock.now_frames(),
+                attempt.turn,
+                draft=attempt.draft,
+                heard=heard.text,
+                exact=heard.is_exact,
+            )
+        was_audible = attempt.marks.first_out_frames is not None
+        if attempt.user_text and (heard.text or was_audible):
+            exchange = Exchange(
+                user=attempt.user_text, heard=heard.text, is_interrupted=is_interrupted
+            )
+            self._history.append(exchange)
+
+    # --- failures ----------------------------------------------------------------------------
+
+    def failed(self, stage: str, attempt: Attempt, error: EdgeAssistantError) -> None:
+        """A stage failed on this attempt; called on that stage's thread."""
+        self._log.emit(
+            "error",
+            self._clock.now_frames(),
+            attempt.turn,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            stage=stage,
+        )
+        self._post(
+            ReplyFailed(
+                turn=attempt.turn,
+                draft=attempt.draft,
+                notice=NOTICES.get(stage, ""),
+                audible=attempt.is_on_its_way,
+            )
+        )

@@ -1,0 +1,230 @@
+"""What each engine thread does with a job. A worker knows its engine, the attempt, and where
+results go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from edge_assistant.audio.format import SAMPLE_RATE, Samples
+from edge_assistant.audio.level import first_audible_frame
+from edge_assistant.audio.playout import Playout
+from edge_assistant.audio.resample import resample
+from edge_assistant.cancel import CancelToken
+from edge_assistant.clock import SampleClock
+from edge_assistant.errors import GenerationError
+from edge_assistant.llm.history import History
+from edge_assistant.llm.protocol import LanguageModel, Message
+from edge_assistant.llm.sentences import SentenceSplitter
+from edge_assistant.pipeline.attempt import Attempt
+from edge_assistant.pipeline.channel import Channel
+from edge_assistant.stt.protocol import Recognizer
+from edge_assistant.trace import EventLog
+from edge_assistant.tts.normalise import speakable
+from edge_assistant.tts.protocol import Voice
+from edge_assistant.turn_detector.protocol import TurnDetector
+from edge_assistant.turns.events import Event, Transcribed, TurnJudged
+
+Heard = Callable[[int, int], Samples]
+"""(from_frames, to_frames) of the sample clock to a copy of the audio."""
+
+Post = Callable[[Event], None]
+"""Takes a fact for the floor; never blocks."""
+
+Engine = TypeVar("Engine", Recognizer, LanguageModel, Voice)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeJob:
+    turn: int
+    from_frames: int
+    to_frames: int
+    token: CancelToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribeJob:
+    attempt: Attempt
+    from_frames: int
+    to_frames: int
+
+    @property
+    def token(self) -> CancelToken:
+        return self.attempt.token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerJob:
+    attempt: Attempt
+
+    @property
+    def token(self) -> CancelToken:
+        return self.attempt.token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefillJob:
+    """Evaluate the conversation so far while nobody waits."""
+
+    token: CancelToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakJob:
+    """Speak `text`; None says that the reply is complete."""
+
+    attempt: Attempt
+    text: str | None
+
+    @property
+    def token(self) -> CancelToken:
+        return self.attempt.token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwapJob(Generic[Engine]):
+    """Put another engine in place of the present one, between two jobs."""
+
+    engine: Engine
+    language: str = ""
+    """Of a voice."""
+    token: CancelToken = field(default_factory=CancelToken)
+
+
+class Judge:
+    """Thread `judge`: asks the turn detector about a pause."""
+
+    def __init__(self, detector: TurnDetector, heard: Heard, post: Post) -> None:
+        self._detector, self._heard, self._post = detector, heard, post
+
+    def handle(self, job: JudgeJob) -> None:
+        audio = self._heard(job.from_frames, job.to_frames)
+        probability = self._detector.end_probability(audio, job.token)
+        self._post(TurnJudged(turn=job.turn, paused_frames=job.to_frames, probability=probability))
+
+
+class Transcriber:
+    """Thread `stt`: the transcript of a draft."""
+
+    def __init__(
+        self, recognizer: Recognizer, heard: Heard, post: Post, log: EventLog, clock: SampleClock
+    ) -> None:
+        self.engine = recognizer
+        self._heard, self._post, self._log, self._clock = heard, post, log, clock
+
+    def handle(self, job: TranscribeJob | SwapJob[Recognizer]) -> None:
+        if isinstance(job, SwapJob):
+            self.engine.close()
+            self.engine = job.engine
+            return
+        attempt = job.attempt
+        began = self._clock.now_s()
+        audio = self._heard(job.from_frames, job.to_frames)
+        text = self.engine.transcribe(audio, job.token).text.strip()
+        attempt.timings["stt_s"] = round(self._clock.now_s() - began, 4)
+        attempt.user_text = text
+        self._log.emit("transcript", self._clock.now_frames(), attempt.turn, text=text, final=True)
+        self._post(Transcribed(turn=attempt.turn, draft=attempt.draft, text=text))
+
+
+class Thinker:
+    """Thread `llm`: answers, clause by clause, into the channel of the voice."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        *,
+        history: History,
+        system_prompt: str,
+        prompt_budget: int,
+        voice: Channel[SpeakJob | SwapJob[Voice]],
+        clock: SampleClock,
+    ) -> None:
+        self.engine = model
+        self._history = history
+        self._system_prompt = system_prompt
+        self._prompt_budget = prompt_budget
+        self._voice = voice
+        self._clock = clock
+
+    def handle(self, job: AnswerJob | PrefillJob | SwapJob[LanguageModel]) -> None:
+        match job:
+            case SwapJob():
+                self.engine.close()
+                self.engine = job.engine
+            case PrefillJob():
+                self.engine.prefill(self._messages(None), job.token)
+            case AnswerJob():
+                self._answer(job.attempt)
+
+    def _messages(self, user: str | None) -> list[Message]:
+        return self._history.fit(
+            self._system_prompt,
+            user,
+            count=self.engine.count_tokens,
+            budget=self._prompt_budget,
+        )
+
+    def _answer(self, attempt: Attempt) -> None:
+        token = attempt.token
+        began = self._clock.now_s()
+        splitter = SentenceSplitter()
+        for piece in self.engine.generate(self._messages(attempt.user_text), token):
+            attempt.timings.setdefault("ttft_s", round(self._clock.now_s() - began, 4))
+            for clause in splitter.feed(piece):
+                attempt.timings.setdefault("clause_s", round(self._clock.now_s() - began, 4))
+                self._give(clause, attempt)
+        for clause in splitter.finish():
+            self._give(clause, attempt)
+        if not attempt.is_on_its_way:
+            raise GenerationError(
+                "empty-reply", "The language model gave no answer.", "ask in other words"
+            )
+        self._voice.put(SpeakJob(attempt=attempt, text=None), token)
+
+    def _give(self, clause: str, attempt: Attempt) -> None:
+        if clause.strip():
+            attempt.is_on_its_way = True
+            self._voice.put(SpeakJob(attempt=attempt, text=clause), attempt.token)
+
+
+class Speaker:
+    """Thread `tts`: speech for each clause, into playout."""
+
+    def __init__(
+        self, voice: Voice, playout: Playout, clock: SampleClock, *, language: str = "en"
+    ) -> None:
+        self.engine = voice
+        self._playout, self._clock, self._language = playout, clock, language
+
+    def handle(self, job: SpeakJob | SwapJob[Voice]) -> None:
+        if isinstance(job, SwapJob):
+            self.engine.close()
+            self.engine, self._language = job.engine, job.language
+            return
+        if job.text is not None:
+            self._speak(job.attempt, speakable(job.text, self._language))
+            return
+        if not job.attempt.has_audio:
+            raise GenerationError(
+                "empty-reply", "The reply holds nothing that can be spoken.", "ask in other words"
+            )
+        self._playout.finish(job.attempt.key)
+
+    def _speak(self, attempt: Attempt, text: str) -> None:
+        if not text.strip():
+            return
+        began = self._clock.now_s()
+        voice_rate = self.engine.sample_rate
+        for chunk in self.engine.synthesize(text, attempt.token):
+            if not len(chunk.samples):
+                continue
+            samples = resample(chunk.samples, voice_rate, self._playout.sample_rate)
+            attempt.add(text, chunk, voice_rate, self._playout.sample_rate)
+            if not attempt.has_audio:
+                attempt.timings["tts_s"] = round(self._clock.now_s() - began, 4)
+                silence = first_audible_frame(samples) * SAMPLE_RATE
+                attempt.marks.leading_silence_frames = silence // self._playout.sample_rate
+                attempt.marks.ready_frames = self._clock.now_frames()
+            self._playout.put(attempt.key, samples, attempt.token)
