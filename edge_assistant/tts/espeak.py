@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,13 +9,12 @@ from edge_assistant.cancel import CancelToken
 from edge_assistant.errors import SynthesisError
 from edge_assistant.tts.espeak_library import EspeakVoiceInfo, espeak_library
 from edge_assistant.tts.espeak_marks import chunks_of_events
+from edge_assistant.tts.harmless import harmless
 from edge_assistant.tts.protocol import SpeechChunk
 
 SLOWEST_WPM: Final = 80
 FASTEST_WPM: Final = 450
 """Words per minute that espeak-ng takes (speak_lib.h, espeakRATE)."""
-
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class EspeakVoice:
@@ -81,8 +79,7 @@ class EspeakVoice:
         token.raise_if_cancelled()
         if self._closed:
             raise SynthesisError("voice-closed", "the espeak voice was closed", "build a new one")
-        # Byte 1 starts a command of espeak-ng and byte 0 ends the text. One for one, so marks hold.
-        plain = _CONTROL.sub(" ", text)
+        plain = harmless(text)
         if not plain.strip():
             return
         with self._library.lock:

@@ -170,7 +170,7 @@ class EspeakLibrary:
         parameters: dict[str, int],
         is_cancelled: Callable[[], bool],
     ) -> tuple[NDArray[np.int16], list[EspeakEvent]]:
-        """Audio and events of `text`, on the calling thread; hold `lock`.
+        """Audio and events of `text` (a `harmless` one), on the calling thread; hold `lock`.
 
         Audio: int16, (frames,), at `sample_rate`. Cancel: `is_cancelled` is asked every 60 ms of
         audio (well below 1 ms of work); what was made so far is returned.
@@ -181,7 +181,7 @@ class EspeakLibrary:
         self._select(identifier, parameters)
         self._blocks, self._events, self._failure = [], [], None
         self._is_cancelled = is_cancelled
-        data = text.encode("utf-8", "replace")
+        data = text.encode()
         try:
             status = self._lib.espeak_Synth(data, len(data) + 1, 0, 1, 0, _CHARS_UTF8, None, None)
         finally:
