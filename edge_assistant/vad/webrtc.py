@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from edge_assistant.audio.format import SAMPLE_RATE, Samples, frames_of_ms, to_pcm16
+from edge_assistant.audio.format import SAMPLE_RATE, Samples, frames_of_ms, sanitize, to_pcm16
 
 WINDOW_FRAMES: Final = frames_of_ms(10)
 """The shortest of the three windows (10, 20, 30 ms) that WebRTC accepts."""
@@ -39,10 +39,14 @@ class WebrtcVad:
         return WINDOW_FRAMES
 
     def speech_prob(self, window: Samples) -> float:
-        """1.0 for speech, 0.0 for anything else. See `VoiceActivityDetector.speech_prob`."""
+        """1.0 for speech, 0.0 for anything else. See `VoiceActivityDetector.speech_prob`.
+
+        NaN and infinities count as silence: as full-scale blocks they deafened it for seconds.
+        """
         if window.shape != (WINDOW_FRAMES,):
             raise ValueError(f"webrtcvad eats ({WINDOW_FRAMES},) frames, not {window.shape}")
-        return 1.0 if self._detector.is_speech(to_pcm16(window), SAMPLE_RATE) else 0.0
+        pcm16 = to_pcm16(sanitize(window))
+        return 1.0 if self._detector.is_speech(pcm16, SAMPLE_RATE) else 0.0
 
     def reset(self) -> None:
         """Forget the noise estimate. WebRTC has no call for it, so the detector is made anew."""
