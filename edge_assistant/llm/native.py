@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
 from collections import deque
@@ -17,6 +18,26 @@ ABORTED = 2
 """What `decode` returns when the abort switch stopped it (llama.h)."""
 _ERROR_LEVEL = 3
 """GGML_LOG_LEVEL_ERROR (ggml.h)."""
+
+PENALTY_TOKENS = 64
+"""How far back a reply looks for its own words when it is penalised for saying them again."""
+_LAYOUT = (
+    "\n",
+    "\n\n",
+    "\n\n\n",
+    *("\n" + " " * n for n in range(1, 9)),
+    "*",
+    "**",
+    "***",
+    "#",
+    "##",
+    "###",
+    "`",
+    "``",
+    "```",
+    "|",
+)
+_BEFORE_LAYOUT = ("", " ", ".", ",", ":", ";", "!", "?", ")", '"', '."', "]")
 
 _log_lines: deque[str] = deque(maxlen=8)
 _log_callback: Any = None
@@ -68,7 +89,7 @@ class Native:
         except BaseException:
             self.close()
             raise
-        self._sampler = _sampler_chain(self._lib, self._num_tokens, settings)
+        self._sampler = self._new_sampler(settings)
         self._batch = self._new_batch()
 
     def _load(self, path: Path, settings: Settings) -> None:
@@ -125,6 +146,44 @@ class Native:
             batch.n_seq_id[index] = 1
             batch.seq_id[index][0] = 0
         return batch
+
+    def _new_sampler(self, settings: Settings) -> Any:
+        """Bias first, so that what may not be said takes no place among the likeliest."""
+        lib = self._lib
+        links = []
+        if settings.plain_speech and (silenced := self._unspeakable()):
+            biases = (lib.llama_logit_bias * len(silenced))(*((t, -math.inf) for t in silenced))
+            links.append(lib.llama_sampler_init_logit_bias(self._num_tokens, len(biases), biases))
+        links.append(
+            lib.llama_sampler_init_penalties(
+                self._num_tokens, PENALTY_TOKENS, settings.repeat_penalty, 0.0, 0.0
+            )
+        )
+        if settings.temperature == 0.0:
+            links.append(lib.llama_sampler_init_greedy())
+        else:
+            if settings.top_k:
+                links.append(lib.llama_sampler_init_top_k(settings.top_k))
+            links += [
+                lib.llama_sampler_init_top_p(settings.top_p, 1),
+                lib.llama_sampler_init_min_p(settings.min_p, 1),
+                lib.llama_sampler_init_temp(settings.temperature),
+                lib.llama_sampler_init_dist(settings.seed),
+            ]
+        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        for link in links:
+            lib.llama_sampler_chain_add(chain, link)
+        return chain
+
+    def _unspeakable(self) -> list[int]:
+        """Tokens of layout: line breaks and the marks of markdown, also glued to punctuation."""
+        found = set()
+        for before in _BEFORE_LAYOUT:
+            for mark in _LAYOUT:
+                tokens = self.tokenize(before + mark, special=False)
+                if len(tokens) == 1:
+                    found.add(tokens[0])
+        return sorted(found)
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Tokens of `text`, without a BOS token; control tokens are parsed only if `special`.
@@ -237,22 +296,3 @@ def _incompatible(path: Path, what: str) -> ModelIncompatible:
         f"{path.name}: {what}{cause}",
         "check the file with `edge-assistant models verify`, or choose another model",
     )
-
-
-def _sampler_chain(lib: Any, num_tokens: int, settings: Settings) -> Any:
-    chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-    links = [lib.llama_sampler_init_penalties(num_tokens, 64, settings.repeat_penalty, 0.0, 0.0)]
-    if settings.temperature == 0.0:
-        links.append(lib.llama_sampler_init_greedy())
-    else:
-        if settings.top_k:
-            links.append(lib.llama_sampler_init_top_k(settings.top_k))
-        links += [
-            lib.llama_sampler_init_top_p(settings.top_p, 1),
-            lib.llama_sampler_init_min_p(settings.min_p, 1),
-            lib.llama_sampler_init_temp(settings.temperature),
-            lib.llama_sampler_init_dist(settings.seed),
-        ]
-    for link in links:
-        lib.llama_sampler_chain_add(chain, link)
-    return chain
