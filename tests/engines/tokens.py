@@ -23,7 +23,7 @@ class CancelsAtCheck(CancelToken):
 
 
 def cancel_when_watched(token: TellsWhenWatched) -> threading.Thread:
-    """Start a thread that cancels `token` as soon as an engine watches it (or after ten seconds)."""
+    """Start a thread that cancels `token` as soon as an engine watches it."""
 
     def cancel() -> None:
         token.watched.wait(10)
