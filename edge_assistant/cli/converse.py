@@ -9,10 +9,9 @@ import click
 
 from edge_assistant.cli import pipe_io
 from edge_assistant.cli.options import takes_config
-from edge_assistant.cli.session import hold
+from edge_assistant.cli.session import hold_over_files, hold_over_pipe
 
 if TYPE_CHECKING:
-    from edge_assistant.audio.card import SoundCard
     from edge_assistant.config import Config
 
 
@@ -46,17 +45,6 @@ def converse(
     blocks of 320 frames, one for one. The first block is answered once the assistant listens; the
     end of the input ends the conversation.
     """
-    hold(config, _card(user, reply, pipe, room, echo_db, tail_s), events)
-
-
-def _card(
-    user: Path | None,
-    reply: Path | None,
-    pipe: bool,
-    room: Path | None,
-    echo_db: float | None,
-    tail_s: float,
-) -> SoundCard:
     if pipe:
         if user is not None or room is not None or echo_db is not None:
             raise click.UsageError("--pipe takes no files and makes no echo: the partner does.")
@@ -64,11 +52,13 @@ def _card(
         source, sink = pipe_io.claim_stdio()
         from edge_assistant.audio.cards.pipe import PipeCard
 
-        return PipeCard(source, sink)
+        hold_over_pipe(config, PipeCard(source, sink), events)
+        return
     if user is None or reply is None:
         raise click.UsageError("Give USER.wav and REPLY.wav, or --pipe.")
     if room is not None and echo_db is None:
         raise click.UsageError("--room needs --echo-db, the gain of that way.")
     from edge_assistant.audio.cards.wav import WavCard
 
-    return WavCard(user, reply, tail_s=tail_s, room=room, echo_db=echo_db)
+    card = WavCard(user, reply, tail_s=tail_s, room=room, echo_db=echo_db)
+    hold_over_files(config, card, events)

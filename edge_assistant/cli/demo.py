@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge_assistant.cli.live import SEGMENTS, Screen
+from edge_assistant.cli.live import SEGMENTS, Screen, label
 from edge_assistant.cli.output import err, note
 from edge_assistant.cli.process import in_worker
-from edge_assistant.cli.session import running
+from edge_assistant.cli.session import hold_over_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from edge_assistant.cancel import CancelToken
     from edge_assistant.config import Config
 
@@ -39,16 +37,8 @@ def demonstrate(config: Config) -> Path:
     in_worker(lambda token: _ask_aloud(question, config, token), "tts")
     note(f"asked aloud: {QUESTION}")
     card = WavCard(question, reply, tail_s=_TAIL_S)
-    screen = Screen(err())
-
-    def watch(event: Mapping[str, Any]) -> None:
-        screen.show(event)
-        if event["event"] in ("playback_finished", "error"):
-            card.end()
-
-    with screen, running(config, card, watch=watch) as assistant:
-        while not assistant.wait_closed(3600.0):
-            pass
+    with Screen(err()) as screen:
+        hold_over_files(config, card, None, screen.show)
     _print_latency(screen)
     note(f"the question is in {question}, the reply in {reply}")
     return reply
@@ -75,7 +65,6 @@ def _print_latency(screen: Screen) -> None:
     table.add_column("seconds", justify="right")
     for latency in screen.latencies:
         for name in SEGMENTS:
-            table.add_row(name.replace("_", " "), f"{float(latency.get(name, 0.0)):.3f}")
-        total = sum(float(latency.get(name, 0.0)) for name in SEGMENTS)
-        table.add_row("together", f"{total:.3f}", style="bold")
+            table.add_row(label(name), f"{float(latency.get(name, 0.0)):.3f}")
+        table.add_row("together", f"{float(latency['gap_s']):.3f}", style="bold")
     err().print(table)

@@ -18,6 +18,7 @@ from edge_assistant.errors import EdgeAssistantError
 
 if TYPE_CHECKING:
     from edge_assistant.config import Config
+    from edge_assistant.store.entry import Kind
 
 State = Literal["ok", "missing", "note"]
 
@@ -122,13 +123,21 @@ def _configured(config_file: str | None, profile: str | None) -> Iterator[Findin
 
 
 def _models(config: Config) -> Iterator[Finding]:
-    from edge_assistant.pipeline.engines import models_of
     from edge_assistant.store.store import Store
 
     store = Store.default()
-    for kind, target in models_of(config).items():
+    targets: dict[Kind, str] = {
+        "stt": config.stt.model,
+        "llm": config.llm.model,
+        "tts": config.tts.voice,
+        "turn_detector": config.turn_detector.model,
+        "vad": "silero-vad" if config.vad.engine == "silero" else "none",
+    }
+    for kind, target in targets.items():
+        if target == "none":  # switched off
+            continue
         try:
-            installed = store.open(target)
+            installed = store.open(target, kind)
         except EdgeAssistantError as error:
             yield Finding(
                 topic="model", name=kind, state="missing", detail=error.message, mend=error.hint

@@ -28,7 +28,7 @@ _STATES: Final = {
 }
 """What the line says after an event."""
 
-SEGMENTS: Final = ("detect", "wait", "not_ready", "leading_silence", "out")
+SEGMENTS: Final = ("detect_s", "wait_s", "not_ready_s", "leading_silence_s", "out_s")
 """Parts of the response gap, in the order in which they pass; they add up to it."""
 
 
@@ -103,7 +103,11 @@ def _line_of(event: Mapping[str, Any]) -> Text | None:
 
 
 def latency_text(event: Mapping[str, Any]) -> str:
-    """`answered after 0.71 s: wait 0.30, ...`, in the order in which the time passed."""
-    parts = {name: float(event[name]) for name in SEGMENTS if name in event}
-    shown = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in parts.items())
-    return f"answered after {sum(parts.values()):.2f} s: {shown}"
+    """`answered after 0.71 s: detect 0.10, wait 0.30, ...`, in the order in which the time passed."""
+    parts = [f"{label(name)} {float(event.get(name, 0.0)):.2f}" for name in SEGMENTS]
+    return f"answered after {float(event['gap_s']):.2f} s: {', '.join(parts)}"
+
+
+def label(segment: str) -> str:
+    """`not_ready_s` as a person reads it."""
+    return segment.removesuffix("_s").replace("_", " ")

@@ -74,7 +74,8 @@ def talk(config: Config, card: SoundCard, events: Path | None) -> None:
                 is_open = not is_open
                 (assistant.press if is_open else assistant.release)()
             elif key == " ":
-                assistant.interrupt()
+                assistant.press()  # takes the floor from a reply, and gives it back unused
+                assistant.release()
 
         with keys(on_key):
             while not closed.is_set() and not assistant.wait_closed(_LOOK_S):

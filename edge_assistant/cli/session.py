@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from edge_assistant.cli.output import report
 from edge_assistant.cli.process import in_worker
+from edge_assistant.errors import EdgeAssistantError, PipelineError
 
 if TYPE_CHECKING:
     from edge_assistant.audio.card import SoundCard
+    from edge_assistant.audio.cards.pipe import PipeCard
+    from edge_assistant.audio.cards.wav import WavCard
     from edge_assistant.config import Config
     from edge_assistant.pipeline.assistant import Assistant
 
-Watch = Callable[[dict[str, Any]], None]
+Watch = Callable[[Mapping[str, Any]], None]
 """Gets every event, as a line of EVENTS.jsonl, on a thread of its own."""
+
+_LOOK_S: Final = 0.1
+_IDLE_S: Final = 1.0
+"""Nobody has spoken for this long after the user's file: the conversation is over."""
+_LAST_WORDS_S: Final = 1.0
 
 
 @contextmanager
 def running(
-    config: Config, card: SoundCard, events: Path | None = None, watch: Watch | None = None
+    config: Config, card: SoundCard, events: Path | None, watch: Watch
 ) -> Iterator[Assistant]:
     """An assistant that listens on `card`, and is stopped at the end in any case.
 
@@ -32,22 +42,64 @@ def running(
     from edge_assistant.trace import EventLog
 
     assistant = Assistant(config, card, event_log=EventLog(events))
-    if watch is not None:
-        Thread(target=_show, args=(assistant, watch), name="show", daemon=True).start()
+    watcher = Thread(target=_show, args=(assistant.events(), watch), name="show", daemon=True)
+    watcher.start()
     try:
         in_worker(lambda _token: assistant.start(), "start")
         yield assistant
     finally:
         assistant.stop()
+        watcher.join(_LAST_WORDS_S)
 
 
-def hold(config: Config, card: SoundCard, events: Path | None) -> None:
-    """Converse until the card's input has ended."""
-    with running(config, card, events) as assistant:
-        while not assistant.wait_closed(3600.0):
+def hold_over_pipe(config: Config, card: PipeCard, events: Path | None) -> None:
+    """Converse until the input has ended.
+
+    Raises:
+        PipelineError: the assistant gave up before that.
+    """
+    with running(config, card, events, tell_errors) as assistant:
+        while not assistant.wait_closed(_LOOK_S):
             pass
+        _expect_end(card)
 
 
-def _show(assistant: Assistant, watch: Watch) -> None:
-    for event in assistant.events():
+def hold_over_files(
+    config: Config, card: WavCard, events: Path | None, watch: Watch | None = None
+) -> None:
+    """Converse until the user's file is over and nobody has anything left to say, or the tail has
+    passed.
+
+    Raises:
+        PipelineError: the assistant gave up before that.
+    """
+    with running(config, card, events, watch or tell_errors) as assistant:
+        idle_since_s: float | None = None
+        while not assistant.wait_closed(_LOOK_S):
+            now_s = time.monotonic()
+            if not (card.user_finished.is_set() and assistant.is_idle):
+                idle_since_s = None
+            elif idle_since_s is None:
+                idle_since_s = now_s
+            elif now_s - idle_since_s > _IDLE_S:
+                card.end()
+        _expect_end(card)
+
+
+def tell_errors(event: Mapping[str, Any]) -> None:
+    """Print what went wrong in a turn; the conversation goes on."""
+    if event["event"] == "error":
+        fields = (str(event.get(name, "")) for name in ("code", "message", "hint"))
+        report(EdgeAssistantError(*fields))
+
+
+def _expect_end(card: PipeCard | WavCard) -> None:
+    if not card.finished.is_set():
+        raise PipelineError(
+            "ended-early", "the assistant gave up before the input was over", "see the line above"
+        )
+
+
+def _show(events: Iterator[dict[str, Any]], watch: Watch) -> None:
+    for event in events:
         watch(event)
