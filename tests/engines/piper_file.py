@@ -79,6 +79,8 @@ def _graph(work: int, num_speakers: int, output: str) -> onnx.ModelProto:
         "zero": np.array(0.0, dtype=np.float32),
         "one": np.array([1.0], dtype=np.float32),
         "matrix": np.eye(256, dtype=np.float32),
+        "work": np.array(work, dtype=np.int64),
+        "true": np.array(True),
         "minus_two": np.array([-2.0], dtype=np.float32),
         "frames_per_id": np.array([FRAMES_PER_ID], dtype=np.float32),
         "first": np.array([0], dtype=np.int64),
@@ -94,14 +96,11 @@ def _graph(work: int, num_speakers: int, output: str) -> onnx.ModelProto:
         helper.make_node("Add", ["zeros", "one"], ["level_of_id"]),
         helper.make_node("Reshape", ["level_of_id", "column"], ["levels"]),
     ]
-    # A chain that cannot be folded away: it begins at an input and ends in the output.
-    nodes.append(helper.make_node("Mul", ["length_scale", "matrix"], ["work_0"]))
     nodes += [
-        helper.make_node("MatMul", [f"work_{step}", "matrix"], [f"work_{step + 1}"])
-        for step in range(work)
-    ]
-    nodes += [
-        helper.make_node("ReduceMax", [f"work_{work}"], ["peak"], keepdims=0),
+        # It begins at an input and ends in the output, so nothing of it can be folded away.
+        helper.make_node("Mul", ["length_scale", "matrix"], ["work_begun"]),
+        helper.make_node("Loop", ["work", "true", "work_begun"], ["work_done"], body=_product()),
+        helper.make_node("ReduceMax", ["work_done"], ["peak"], keepdims=0),
         helper.make_node("Mul", ["peak", "zero"], ["nothing"]),
         helper.make_node("Add", ["levels", "nothing"], ["worked"]),
     ]
@@ -137,3 +136,24 @@ def _graph(work: int, num_speakers: int, output: str) -> onnx.ModelProto:
     model.ir_version = 8
     onnx.checker.check_model(model)
     return model
+
+
+def _product() -> onnx.GraphProto:
+    """One turn of the loop: the running matrix times `matrix` of the graph around it."""
+    square = [256, 256]
+    return helper.make_graph(
+        [
+            helper.make_node("Identity", ["go_on"], ["goes_on"]),
+            helper.make_node("MatMul", ["before", "matrix"], ["after"]),
+        ],
+        "product",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, square),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, square),
+        ],
+    )
