@@ -130,3 +130,5 @@ class SoundServer:
         give_up_s = time.monotonic() + HUNG_S
         while self.pid is not None and time.monotonic() < give_up_s:
             time.sleep(0.01)
+        # the next daemon would take one that is dead but not reaped for a living one
+        (self.runtime / "pulse" / "pid").unlink(missing_ok=True)

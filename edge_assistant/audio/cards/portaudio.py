@@ -243,9 +243,13 @@ class PortAudioCard:
         return []
 
     def _reopen(self) -> None:
+        watchdog = self._watchdog
         self._let_go()
         self._calls.run(self._open_anew, _OPEN_LIMIT_S)
         self._refuse_own_voice()
+        if self._watchdog is None or self._watchdog is not watchdog:
+            self._let_go()
+            raise _stopped_meanwhile()
         self._set_live(True)
 
     def _open_anew(self) -> None:
@@ -262,6 +266,8 @@ class PortAudioCard:
         give_up_s = time.monotonic() + _ASK_EVERY_S
         self._routes.remember()
         while self._routes.device_name("input") is None and time.monotonic() < give_up_s:
+            if self._watchdog is None:
+                return
             time.sleep(_TOGETHER_S)
             self._routes.remember()
         now = self._routes.device_name("input")

@@ -17,7 +17,7 @@ from typing import Final
 
 from edge_assistant.audio.cards.devices import Kind
 
-_ASK_LIMIT_S: Final = 2.0
+_ASK_LIMIT_S: Final = 0.8  # stopping the card waits for one question at most
 _KINDS: Final[tuple[Kind, ...]] = ("input", "output")
 _STREAMS: Final[dict[Kind, str]] = {"input": "source-outputs", "output": "sink-inputs"}
 _DEVICES: Final[dict[Kind, str]] = {"input": "sources", "output": "sinks"}
@@ -72,8 +72,8 @@ def parse_names(listing: str) -> dict[int, str]:
 class PulseRoutes:
     """Remembers where this process's streams are, and says when one has moved.
 
-    Thread: one at a time. Every method waits for `pactl`, some 3 ms each time it runs and 2 s at
-    most if the server hangs; a server that does not answer counts as "nothing has moved".
+    Thread: one at a time. Every method waits for `pactl`, some 3 ms each time it runs and 0.8 s
+    at most if the server hangs; a server that does not answer counts as "nothing has moved".
     """
 
     def __init__(self) -> None:
