@@ -172,7 +172,7 @@ class Ears:
             self._post(_fact(edge))
         for fact in self._playout.service():
             self._post_playout(fact)
-        self._post(Tick(at_frames=at_frames))
+        self._post(Tick(at_frames=at_frames, is_voiced=self._segmenter.is_voiced))
 
     def _edges(self, block: Samples, at_frames: int) -> list[SpeechEdge]:
         edges = self._segmenter.onset(self._onset_vad.speech_prob(block) >= 0.5, at_frames)

@@ -26,6 +26,9 @@ class Tick:
     """Another 10 ms block was captured: the only way in which time reaches the floor."""
 
     at_frames: int
+    is_voiced: bool = False
+    """The newest window holds speech. Speech runs on for the length of a pause before that is one,
+    so this tells a listener's short "mhm" from the beginning of an interruption."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

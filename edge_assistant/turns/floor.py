@@ -54,7 +54,7 @@ def step(state: State, event: Event, rules: Settings) -> Step:
         return state, ()
     match event:
         case Tick():
-            return _tick(replace(state, now_frames=event.at_frames), rules)
+            return _tick(replace(state, now_frames=event.at_frames), event, rules)
         case SpeechOnset():
             return duck_if_speaking(replace(state, onset_frames=event.at_frames), rules)
         case OnsetDropped():
@@ -90,14 +90,14 @@ def _is_deaf(state: State, rules: Settings) -> bool:
     return rules.listen == "push" or pushed
 
 
-def _tick(state: State, rules: Settings) -> Step:
+def _tick(state: State, tick: Tick, rules: Settings) -> Step:
     user = state.user
     if user is None:
         return _start_request(state) if state.reply is None else (state, ())
     if user.phase is UserPhase.PAUSED:
         return _endpoint(state, user, rules) if _is_due(state, user) else (state, ())
     commands: tuple[Command, ...] = ()
-    if state.replies_in(ReplyPhase.SPEAKING):
+    if tick.is_voiced and state.replies_in(ReplyPhase.SPEAKING):
         spoken_ms = (state.now_frames - user.talking_from_frames) * 1000 / frames_of_ms(1000)
         by_duration = rules.barge_in and rules.listen == "open"
         verdict = overlap.judge(spoken_ms, barge_in_ms=rules.barge_in_ms, by_duration=by_duration)

@@ -10,6 +10,9 @@ from edge_assistant.turns.commands import Command, Duck, StartDraft, Unduck, Yie
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import Reply, ReplyPhase, State, UserPhase, UserTurn
 
+ASIDE_MS: Final = 1_200
+"""Longest stretch of speech that can be a stop phrase said after something else."""
+
 Step = tuple[State, tuple[Command, ...]]
 """The next state, and what to do, in order."""
 
@@ -49,12 +52,13 @@ def unduck_if_alone(state: State) -> Step:
 
 
 def start_draft(state: State, user: UserTurn, rules: Settings, *, phase: ReplyPhase) -> Step:
+    stretch_frames = user.ended_frames - user.talking_from_frames
     reply = Reply(
         turn=user.turn,
         draft=user.drafts + 1,
         phase=phase,
         started_frames=user.started_frames,
-        reopened=user.reopened,
+        ends_in_aside=user.resumed and stretch_frames <= frames_of_ms(ASIDE_MS),
     )
     state = replace(state, user=replace(user, drafts=reply.draft), reply=reply)
     return state, (draft_of(user, state.now_frames, rules),)

@@ -74,6 +74,7 @@ def _resume(state: State, user: UserTurn, event: SpeechStarted, rules: Settings)
         phase=UserPhase.TALKING,
         talking_from_frames=event.started_frames,
         overlapped=False,
+        resumed=True,
     )
     state, ducked = duck_if_speaking(replace(state, user=user, check=None), rules)
     return state, (*commands, *ducked)
@@ -87,7 +88,7 @@ def _reopen(state: State, reply: Reply, started_frames: int, event: SpeechStarte
         started_frames=started_frames,
         talking_from_frames=event.started_frames,
         drafts=reply.draft,
-        reopened=True,
+        resumed=True,
     )
     return replace(state, user=user), (*commands, ResumeTurn(turn=reply.turn))
 

@@ -20,8 +20,9 @@ def is_stop(text: str, stop_phrases: Iterable[str], *, at_end: bool = False) -> 
     last clause is one.
 
     "Stop." "Stop, stop!" "No, wait, stop." and "please stop" are; "stop the timer" and "when
-    does the bus stop" are not. With `at_end`, words that merely end in a stop phrase count too:
-    after a false endpoint the recogniser may run the question and the "stop" together.
+    does the bus stop" are not. With `at_end`, words that merely end in a stop phrase count too: for
+    a short stretch of speech after a pause, which a recogniser may run together with what went
+    before.
     """
     phrases = {words_of(phrase) for phrase in stop_phrases}
     if at_end and any(words_of(text)[-len(phrase) :] == phrase for phrase in phrases if phrase):

@@ -30,7 +30,7 @@ def transcribed(state: State, event: Transcribed, rules: Settings) -> Step:
         or reply.phase not in (ReplyPhase.DRAFTED, ReplyPhase.COMMITTED)
     ):
         return state, ()
-    if is_stop(event.text, rules.stop_phrases, at_end=reply.reopened):
+    if is_stop(event.text, rules.stop_phrases, at_end=reply.ends_in_aside):
         return _drop(replace(state, requests=()), reply, "stop", Outcome.STOPPED)
     text = _addressed(event.text, rules)
     if not text:

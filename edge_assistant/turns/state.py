@@ -47,8 +47,8 @@ class UserTurn:
     overlapped: bool = False
     """Spoken over a reply that did not yield to it: a backchannel unless its words say
     otherwise."""
-    reopened: bool = False
-    """It had been taken for finished before; the reply was never heard."""
+    resumed: bool = False
+    """The user went on after a pause, or after the turn had been taken for finished."""
     pushed: bool = False
     """Held open by the push-to-talk key; speech facts do not matter."""
 
@@ -63,7 +63,8 @@ class Reply:
     started_frames: int | None = None
     """Start of the user's turn, so that it can be reopened; None where a program asked for the
     reply."""
-    reopened: bool = False
+    ends_in_aside: bool = False
+    """After a pause came one short stretch of speech: a stop phrase there asks for silence."""
     failed: bool = False
     """A stage failed on this turn: what is spoken is a notice, or only a part."""
 

@@ -75,6 +75,11 @@ class Segmenter:
         """Whether speech is running, including the silence that is not yet a pause."""
         return self._phase in (_Phase.SPEAKING, _Phase.STOPPING)
 
+    @property
+    def is_voiced(self) -> bool:
+        """Whether the newest window was speech."""
+        return self._phase is _Phase.SPEAKING
+
     def onset(self, is_voiced: bool, at_frames: int) -> list[SpeechEdge]:
         """Take the fast detector's answer for the block that ends at `at_frames`."""
         self._voiced.append(is_voiced)
