@@ -149,10 +149,23 @@ def _models(config: Config) -> Iterator[Finding]:
 
 
 def _print(findings: list[Finding], can_talk: bool) -> None:
+    if sys.stdout.isatty():
+        _print_table(findings)
+    else:
+        for finding in findings:
+            click.echo(f"{finding.state}\t{finding.topic}\t{finding.name}\t{finding.detail}")
+            if finding.mend:
+                click.echo(f"mend\t{finding.topic}\t{finding.name}\t{finding.mend}")
+    click.echo("It can talk." if can_talk else "It cannot talk yet: mend what is missing above.")
+
+
+def _print_table(findings: list[Finding]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, show_header=False, padding=(0, 1))
+    for _ in range(4):
+        table.add_column(overflow="fold")
     for finding in findings:
         color, mark = _MARKS[finding.state]
         detail = escape(finding.detail)
@@ -160,4 +173,3 @@ def _print(findings: list[Finding], can_talk: bool) -> None:
             detail += f"\n[bold]{escape(finding.mend)}[/]"
         table.add_row(f"[{color}]{mark}[/]", escape(finding.topic), escape(finding.name), detail)
     out().print(table)
-    out().print("It can talk." if can_talk else "It cannot talk yet: mend what is missing above.")

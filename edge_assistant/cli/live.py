@@ -103,7 +103,7 @@ def _line_of(event: Mapping[str, Any]) -> Text | None:
 
 
 def latency_text(event: Mapping[str, Any]) -> str:
-    """`answered after 0.71 s: detect 0.10, wait 0.30, ...`, in the order in which the time passed."""
+    """`answered after 0.71 s: detect 0.10, wait 0.30, ...`, in order."""
     parts = [f"{label(name)} {float(event.get(name, 0.0)):.2f}" for name in SEGMENTS]
     return f"answered after {float(event['gap_s']):.2f} s: {', '.join(parts)}"
 

@@ -14,6 +14,8 @@ from edge_assistant.cancel import CancelToken
 
 T = TypeVar("T")
 
+_SIGNALS = [each for each in signal.Signals if each.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+
 _GRACE_S = 3.0
 """How long work that was interrupted may take to let go; the engines stop within milliseconds."""
 
@@ -26,9 +28,9 @@ def prepare() -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     # Or numpy's linear algebra starts a thread per core next to those of the engines.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _stop_at_once)
+    for signum in _SIGNALS:
+        if signum.name != "SIGHUP" or signal.getsignal(signum) is not signal.SIG_IGN:  # nohup
+            signal.signal(signum, _stop_at_once)
     try:
         import resource
     except ImportError:  # Windows
@@ -39,9 +41,8 @@ def prepare() -> None:
 def _stop_at_once(signum: int, frame: FrameType | None) -> NoReturn:
     """The first signal unwinds the main thread, the second one does not wait for that."""
     del frame
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda again, _frame: os._exit(128 + again))
+    for each in _SIGNALS:
+        signal.signal(each, lambda again, _frame: os._exit(128 + again))
     raise SystemExit(128 + signum)
 
 

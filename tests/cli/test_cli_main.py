@@ -1,0 +1,154 @@
+"""The frame of the command line: help, errors in one line, exit codes, pipes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from edge_assistant.cli import main as cli
+from edge_assistant.errors import (
+    AudioFormatError,
+    ConfigError,
+    DeviceLost,
+    DeviceNotFound,
+    DownloadError,
+    EdgeAssistantError,
+    GenerationError,
+    ModelNotFound,
+)
+from tests.cli.conftest import Run
+
+VERBS = ("run", "converse", "ask", "say", "transcribe", "devices", "models", "config", "doctor")
+
+
+def test_help_names_every_verb_and_exit_code(run: Run) -> None:
+    ended = run("--help")
+    assert ended.code == 0
+    for verb in VERBS:
+        assert re.search(rf"^  {verb} ", ended.out, re.MULTILINE)
+    assert "143" in ended.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(capfd: pytest.CaptureFixture[str], verb: str) -> None:
+    assert cli.run_command([verb, "--help"]) == 0
+    assert f"edge-assistant {verb}" in capfd.readouterr().out
+
+
+def test_the_short_help_of_a_verb_is_about_that_verb() -> None:
+    """The frame has one line for each, so that it need not import them."""
+    for verb in VERBS:
+        command = cli.cli.get_command(None, verb)  # type: ignore[arg-type]
+        assert command is not None
+        assert command.name == verb
+        assert command.help
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").out.startswith("edge-assistant, version ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["runn"], "Did you mean 'run'?"),
+        (["ask"], "Missing argument"),
+        (["ask", " "], "nothing to ask"),
+        (["say", ""], "nothing to say"),
+        (["converse"], "USER.wav and REPLY.wav, or --pipe"),
+        (["converse", "--pipe", "a.wav"], "--pipe takes no files"),
+        (["converse", "a.wav", "b.wav", "--room", "r.wav"], "--room needs --echo-db"),
+        (["run", "--listen", "always"], "--listen"),
+        (["transcribe", "a.wav", "--json", "--srt"], "Either --json or --srt"),
+        (["transcribe", "a.wav", "b.wav", "--srt"], "one file"),
+        (["--nonsense"], "No such option"),
+    ],
+)
+def test_wrong_usage_is_2(
+    capfd: pytest.CaptureFixture[str], arguments: Sequence[str], said: str
+) -> None:
+    assert cli.run_command(arguments) == 2
+    assert said in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (ConfigError, 78),
+        (DeviceNotFound, 69),
+        (DeviceLost, 69),
+        (AudioFormatError, 74),
+        (DownloadError, 74),
+        (ModelNotFound, 1),
+        (GenerationError, 1),
+    ],
+)
+def test_an_error_is_a_line_with_its_hint_and_a_code(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[EdgeAssistantError],
+    code: int,
+) -> None:
+    def fail() -> None:
+        raise kind("some-code", "what\nhappened", "what to type")
+
+    monkeypatch.setattr("edge_assistant.config.config_paths", fail)
+    assert cli.run_command(["config", "path"]) == code
+    assert capfd.readouterr().err == "error [some-code]: what happened\nhint: what to type\n"
+
+
+def test_an_unexpected_error_is_a_line_too_unless_asked(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr("edge_assistant.config.config_paths", fail)
+    assert cli.run_command(["config", "path"]) == 1
+    assert "error [internal]: ZeroDivisionError: by nought\nhint: " in capfd.readouterr().err
+    with pytest.raises(ZeroDivisionError):
+        cli.run_command(["--debug", "config", "path"])
+
+
+def test_a_missing_file_is_74(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        Path("/no/such/file").read_bytes()
+
+    monkeypatch.setattr("edge_assistant.config.config_paths", fail)
+    assert cli.run_command(["config", "path"]) == 74
+    assert "error [io]: /no/such/file: No such file" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["config", "init", "--print"], ["--help"], ["models", "list"]]
+)
+def test_a_reader_that_has_gone_is_no_accident(
+    environ: dict[str, str], arguments: list[str]
+) -> None:
+    """As in `edge-assistant models list | head -1`, with nobody left at the other end."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "edge_assistant", *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=environ,
+        check=False,
+    )
+    os.close(writer)
+    assert done.stderr == b""
+    assert done.returncode == 1
+
+
+def test_colour_is_for_terminals_only(run: Run) -> None:
+    ended = run("config", "show", "--profile", "nosuch", FORCE_COLOR="1")
+    assert ended.code == 78
+    assert "\x1b" not in ended.err
