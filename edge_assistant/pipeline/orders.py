@@ -304,6 +304,7 @@ class Orders:
                 turn=attempt.turn,
                 draft=attempt.draft,
                 notice=NOTICES.get(stage, ""),
-                audible=attempt.is_on_its_way,
+                audible=attempt.has_audio,
+                pending=attempt.is_on_its_way,
             )
         )

@@ -114,7 +114,9 @@ class ReplyFailed:
     notice: str
     """What to say instead; empty where nothing can be said."""
     audible: bool = False
-    """Some of the reply's audio is already on its way to the loudspeaker."""
+    """Some of the reply's audio is in playout already: it will be heard."""
+    pending: bool = False
+    """Some of its text is with the voice: audio may come, or one more failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,8 +114,7 @@ def reply_failed(state: State, event: ReplyFailed) -> Step:
         case ReplyPhase.DRAFTED:
             return replace(state, reply=None), (discard,)
         case ReplyPhase.SPEAKING:
-            state = replace(state, reply=replace(reply, failed=True))
-            return state, (Conclude(turn=event.turn, draft=event.draft),)
+            return _conclude(state, reply)
         case ReplyPhase.COMMITTED:
             return _give_notice(state, reply, event, discard)
         case _:
@@ -123,9 +122,8 @@ def reply_failed(state: State, event: ReplyFailed) -> Step:
 
 
 def _give_notice(state: State, reply: Reply, event: ReplyFailed, discard: Discard) -> Step:
-    if event.audible:
-        state = replace(state, reply=replace(reply, failed=True))
-        return state, (Conclude(turn=event.turn, draft=event.draft),)
+    if event.audible or (event.pending and not reply.failed):
+        return _conclude(state, reply)
     if reply.failed or not event.notice:
         finished = FinishTurn(turn=event.turn, outcome=Outcome.FAILED)
         return replace(state, reply=None), (discard, finished)
@@ -133,3 +131,11 @@ def _give_notice(state: State, reply: Reply, event: ReplyFailed, discard: Discar
     speak = Speak(turn=notice.turn, draft=notice.draft, text=event.notice)
     commit = Commit(turn=notice.turn, draft=notice.draft)
     return replace(state, reply=notice), (discard, speak, commit)
+
+
+def _conclude(state: State, reply: Reply) -> Step:
+    """Let what there is be heard, and nothing more; a second failure changes nothing."""
+    if reply.failed:
+        return state, ()
+    state = replace(state, reply=replace(reply, failed=True))
+    return state, (Conclude(turn=reply.turn, draft=reply.draft),)
