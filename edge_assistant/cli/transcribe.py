@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,10 +131,15 @@ def utterances(audio: Samples, vad: VoiceActivityDetector, config: Config) -> li
             since = at
     if since is not None:
         spans.append((since, len(audio)))
-    ends = [0, *(end for _, end in spans)]
+    if not spans:
+        return []
+    # Two neighbours share the silence between them, so that no word is heard twice.
+    middles = [(before[1] + after[0]) // 2 for before, after in pairwise(spans)]
     return [
-        (max(start - margin, before), min(end + margin, len(audio)))
-        for (start, end), before in zip(spans, ends, strict=False)
+        (max(start - margin, earliest), min(end + margin, latest))
+        for (start, end), earliest, latest in zip(
+            spans, [0, *middles], [*middles, len(audio)], strict=True
+        )
     ]
 
 
