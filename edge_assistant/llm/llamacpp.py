@@ -34,7 +34,7 @@ class LlamaCpp:
 
     The KV cache keeps whatever was evaluated last; each call reuses the longest prefix that its
     prompt shares with it, rolls the rest back, and evaluates what is missing. A model whose state
-    cannot be rolled back (recurrent or hybrid) starts over instead.
+    cannot be rolled back (recurrent or hybrid) goes back to its last `prefill` or starts over.
 
     Thread: one call at a time, on the `llm` thread; `set_threads` and `close` from any thread.
 
@@ -102,7 +102,10 @@ class LlamaCpp:
         is_asked = bool(messages) and messages[-1].role == "user"
         parts = (render if is_asked else render_open_user)(messages, self._template)
         with self._armed(token) as call:
-            self._evaluate(parts, call, token)
+            self._evaluate(parts, call, token, needs_logits=is_asked)
+            if not is_asked:
+                with self._native_step(call, token):
+                    self._memory.checkpoint()
 
     def generate(self, messages: Sequence[Message], token: CancelToken) -> Iterator[str]:
         """Yield the reply piece by piece, valid UTF-8 each; nothing runs before the first `next`.
@@ -119,7 +122,8 @@ class LlamaCpp:
         """
         started_s = time.perf_counter()
         with self._armed(token) as call:
-            self._evaluate(render(messages, self._template), call, token)
+            parts = render(messages, self._template)
+            self._evaluate(parts, call, token, needs_logits=True)
             with self._native_step(call, token):
                 self._native.restart_sampler()
             yield from self._reply(call, token, started_s)
@@ -168,7 +172,9 @@ class LlamaCpp:
         if self._is_closed:
             raise GenerationError("llm-closed", "the language model was closed")
 
-    def _evaluate(self, parts: Sequence[Part], call: int, token: CancelToken) -> None:
+    def _evaluate(
+        self, parts: Sequence[Part], call: int, token: CancelToken, *, needs_logits: bool
+    ) -> None:
         with self._native_step(call, token):
             prompt = self._tokens(parts)
             if len(prompt) >= self.n_ctx:
@@ -177,7 +183,7 @@ class LlamaCpp:
                     f"the prompt has {len(prompt)} tokens, the context {self.n_ctx}",
                     "drop the oldest turns, or raise llm.n_ctx",
                 )
-            reused = self._memory.roll_back(prompt)
+            reused = self._memory.roll_back(prompt, needs_logits=needs_logits)
             self._stats = replace(_NO_STATS, prompt_tokens=len(prompt), reused_tokens=reused)
             self._memory.extend(prompt, lambda: self._check(call, token))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import takewhile
+from typing import Any
 
 from edge_assistant.errors import GenerationError
 from edge_assistant.llm.native import ABORTED, Native
@@ -14,6 +15,9 @@ class TokenMemory:
 
     Invariant: `tokens` is what the native memory holds, also after an abort or an error.
 
+    A model with recurrent parts cannot be cut at a token; it goes back to its checkpoint or starts
+    over.
+
     Args:
         native: the context.
         chunk_tokens: most tokens of a prompt that go into one native call.
@@ -23,18 +27,20 @@ class TokenMemory:
         self._native = native
         self._chunk_tokens = chunk_tokens
         self._has_logits = False  # logits of the last of `tokens`, ready to sample from
+        self._saved: tuple[list[int], Any] = ([], None)
         self.tokens: list[int] = []
 
-    def roll_back(self, prompt: Sequence[int]) -> int:
+    def roll_back(self, prompt: Sequence[int], *, needs_logits: bool) -> int:
         """Forget all but the longest beginning of `prompt` that is held.
 
         Returns:
-            How many tokens of `prompt` need no evaluation. All of them only if the logits behind
-            the last one are still there; otherwise that one is evaluated again.
+            How many tokens of `prompt` need no evaluation. If a reply is to follow (`needs_logits`)
+            and the logits behind the last one are gone, that one is evaluated again.
         """
         pairs = zip(self.tokens, prompt, strict=False)
         keep = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        if keep == len(prompt) and not (self._has_logits and keep == len(self.tokens)):
+        has_logits = self._has_logits and keep == len(self.tokens)
+        if needs_logits and keep == len(prompt) and not has_logits:
             keep -= 1
         if keep < len(self.tokens):
             self._keep(keep)
@@ -73,10 +79,19 @@ class TokenMemory:
             self._native.abort.clear()
             check()
 
+    def checkpoint(self) -> None:
+        """Remember this place, if the model cannot be rolled back, to come back to it later.
+
+        A saved copy of a hybrid model's state costs megabytes and about a millisecond; starting
+        over costs a whole prompt. One is kept: where the next user message opens.
+        """
+        if self._native.is_recurrent and self.tokens:
+            self._saved = (list(self.tokens), self._native.save())
+
     def _repair(self) -> None:
         """Make native memory and `tokens` agree after a native call that did not end well."""
         if self._native.is_recurrent:  # its state was overwritten half-way
-            self._clear()
+            self._return_to(self.tokens)
         else:
             self._keep(len(self.tokens))
 
@@ -85,8 +100,13 @@ class TokenMemory:
         if self._native.cut(count):
             del self.tokens[count:]
         else:
-            self._clear()
+            self._return_to(self.tokens[:count])
 
-    def _clear(self) -> None:
-        self._native.clear()
-        self.tokens.clear()
+    def _return_to(self, wanted: list[int]) -> None:
+        """Hold the saved state if it is a beginning of `wanted`, else nothing."""
+        saved, state = self._saved
+        if saved and wanted[: len(saved)] == saved and self._native.restore(state):
+            self.tokens = list(saved)
+        else:
+            self._native.clear()
+            self.tokens = []

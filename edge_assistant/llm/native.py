@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -21,23 +22,9 @@ _ERROR_LEVEL = 3
 
 PENALTY_TOKENS = 64
 """How far back a reply looks for its own words when it is penalised for saying them again."""
-_LAYOUT = (
-    "\n",
-    "\n\n",
-    "\n\n\n",
-    *("\n" + " " * n for n in range(1, 9)),
-    "*",
-    "**",
-    "***",
-    "#",
-    "##",
-    "###",
-    "`",
-    "``",
-    "```",
-    "|",
-)
-_BEFORE_LAYOUT = ("", " ", ".", ",", ":", ";", "!", "?", ")", '"', '."', "]")
+_LAYOUT = re.compile("[\n*#`|]|\N{LATIN CAPITAL LETTER C WITH DOT ABOVE}".encode())
+"""Line breaks and the marks of markdown in a token's own spelling; the letter is how byte-level
+vocabularies (GPT-2's and its heirs) write a line break."""
 
 _log_lines: deque[str] = deque(maxlen=8)
 _log_callback: Any = None
@@ -176,14 +163,15 @@ class Native:
         return chain
 
     def _unspeakable(self) -> list[int]:
-        """Tokens of layout: line breaks and the marks of markdown, also glued to punctuation."""
-        found = set()
-        for before in _BEFORE_LAYOUT:
-            for mark in _LAYOUT:
-                tokens = self.tokenize(before + mark, special=False)
-                if len(tokens) == 1:
-                    found.add(tokens[0])
-        return sorted(found)
+        """Tokens of layout; 20 ms for a vocabulary of 49,000."""
+        spelling = self._lib.llama_vocab_get_text
+        return [
+            token
+            for token in range(self._num_tokens)
+            if _LAYOUT.search(spelling(self._vocab, token) or b"")
+            and not self.is_control(token)
+            and not self.is_end(token)
+        ]
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Tokens of `text`, without a BOS token; control tokens are parsed only if `special`.
@@ -244,6 +232,18 @@ class Native:
     def clear(self) -> None:
         """Forget everything."""
         self._lib.llama_memory_clear(self._memory, True)
+
+    def save(self) -> Any:
+        """A copy of the memory's state, for `restore` of this very instance."""
+        size = self._lib.llama_state_seq_get_size(self._context, 0)
+        state = (ctypes.c_uint8 * size)()
+        self._lib.llama_state_seq_get_data(self._context, state, size, 0)
+        return state
+
+    def restore(self, state: Any) -> bool:
+        """Put a saved state in place of what is held; False if llama.cpp refuses (then `clear`)."""
+        self.clear()
+        return bool(self._lib.llama_state_seq_set_data(self._context, state, len(state), 0))
 
     def restart_sampler(self) -> None:
         """Begin a reply: the seed anew, and nothing said yet that could be penalised."""
