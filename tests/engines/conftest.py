@@ -38,6 +38,15 @@ def spoken_question() -> Samples:
     return speak("What is the weather like in London today?")
 
 
+@pytest.fixture(scope="session")
+def long_talk() -> Samples:
+    """A minute and a half of different questions, a second of silence between them."""
+    towns = ["London", "Paris", "Rome", "Madrid", "Berlin", "Vienna", "Dublin", "Athens"]
+    days = ["today", "tomorrow", "on Monday"]
+    questions = [f"What is the weather like in {town} {day}?" for town in towns for day in days]
+    return np.concatenate([speak(question) for question in questions])
+
+
 def speak(text: str) -> Samples:
     """`text` in espeak-ng's voice at 16 kHz, half a second of silence on either side."""
     voice = EspeakVoice()
