@@ -26,8 +26,9 @@ _SIGN: Final = r"(?<![\w.)%])[-\u2212](?=[\d$€£¥₹.])"
 _MONEY: Final = re.compile(
     rf"([$€£¥₹])\s?({_NUM})(?:\s?(thousand|million|billion|trillion|bn|[kKmMbB])\b)?"
 )
-_MONEY_AFTER: Final = re.compile(rf"({_NUM})\s?([€£¥₹])(?!\d)")
-_UNIT: Final = re.compile(rf"({_NUM})(?:\s?|-)({UNIT_PATTERN})(?![\w²³°/])")
+_MONEY_AFTER: Final = re.compile(rf"(?<!\d)({_NUM})\s?([€£¥₹])(?!\d)")
+# The look-behind keeps a long run of digits from being tried at each of its positions.
+_UNIT: Final = re.compile(rf"(?<!\d)({_NUM})(?:\s?|-)({UNIT_PATTERN})(?![\w²³°/])")
 _PHONE: Final = re.compile(
     r"(?<![\w.,])(?:\+\d{1,3}[ -]?)?(?:\(\d{2,5}\)[ -]?)?\d{2,5}(?:[ -]\d{2,8}){0,5}(?![\w]|[.,]\d)"
 )

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_assistant.errors import ModelIncompatible, ModelNotFound, SynthesisError
+from edge_assistant.tts.short_path import short_path
 
 # Constants and structures of espeak-ng/speak_lib.h, API revision 12 (espeak-ng 1.50 to 1.52).
 _OUTPUT_SYNCHRONOUS: Final = 2
@@ -119,7 +120,7 @@ class EspeakLibrary:
             raise ModelIncompatible(
                 "espeak-data-unusable",
                 f"espeak-ng cannot read its data in {data_path or 'the system folder'}",
-                f"a path above 140 characters is too long for it; else {_HINT_INSTALL}",
+                _HINT_INSTALL,
             )
         self.sample_rate = int(rate)
         self._callback = _SYNTH_CALLBACK(self._on_audio)
@@ -259,7 +260,7 @@ def _load() -> tuple[ctypes.CDLL, Path | None]:
     try:
         import espeakng_loader
 
-        data_path = Path(espeakng_loader.get_data_path())
+        data_path = short_path(Path(espeakng_loader.get_data_path()))
         return ctypes.CDLL(espeakng_loader.get_library_path()), data_path
     except (ImportError, OSError, RuntimeError) as error:
         bundled_error = error

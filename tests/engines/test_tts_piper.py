@@ -67,6 +67,7 @@ def test_sentences_come_one_by_one(tmp_path: Path) -> None:
 def test_nan_is_cleaned_and_silence_is_an_error(tmp_path: Path) -> None:
     (chunk,) = PiperTts(*write_piper_voice(tmp_path, output="nan")).synthesize("a", CancelToken())
     assert np.isfinite(chunk.samples).all()
+    assert np.abs(chunk.samples).max() > 0.5
     silent = PiperTts(*write_piper_voice(tmp_path, output="silence"))
     with pytest.raises(SynthesisError, match="voice-silent"):
         frames(silent, "Hello")
