@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from edge_assistant.cancel import CancelToken
-from edge_assistant.errors import SynthesisError
+from edge_assistant.errors import ModelIncompatible, SynthesisError
 from edge_assistant.tts.espeak_library import EspeakVoiceInfo, espeak_library
 from edge_assistant.tts.espeak_marks import chunks_of_events
 from edge_assistant.tts.harmless import harmless
@@ -52,6 +52,7 @@ class EspeakVoice:
             "wordgap": 0,
         }
         self._closed = False
+        self._check()
 
     @staticmethod
     def voices() -> tuple[EspeakVoiceInfo, ...]:
@@ -92,6 +93,21 @@ class EspeakVoice:
         for chunk in chunks_of_events(text, audio, events, self.sample_rate):
             token.raise_if_cancelled()
             yield chunk
+
+    def _check(self) -> None:
+        """Speak a little: 1.52 lists fo, kaa and xex, and has no dictionary for them."""
+        with self._library.lock:
+            speaks = self._library.select(self._identifier) and any(
+                self._library.synthesize("1 a", self._identifier, self._parameters, lambda: False)[
+                    1
+                ]
+            )
+        if not speaks:
+            raise ModelIncompatible(
+                "voice-unusable",
+                f"espeak-ng lists the voice {self._identifier} and cannot speak with it",
+                "use another voice, e.g. en-us",
+            )
 
     def close(self) -> None:
         """The library stays loaded for other voices; this one refuses to speak."""

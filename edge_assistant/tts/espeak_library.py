@@ -179,7 +179,10 @@ class EspeakLibrary:
         Raises:
             SynthesisError: the library refused the text, or the callback failed.
         """
-        self._select(identifier, parameters)
+        if not self.select(identifier):
+            raise SynthesisError("espeak-failed", f"espeak-ng cannot load its voice {identifier}")
+        for name, value in parameters.items():
+            self._lib.espeak_SetParameter(_PARAMETERS[name], value, 0)
         self._blocks, self._events, self._failure = [], [], None
         self._is_cancelled = is_cancelled
         data = text.encode()
@@ -195,16 +198,12 @@ class EspeakLibrary:
         audio = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.int16)
         return audio, self._events
 
-    def _select(self, identifier: str, parameters: dict[str, int]) -> None:
+    def select(self, identifier: str) -> bool:
+        """Make that voice the library's voice (0.1 ms if it was another); hold `lock`."""
         if identifier != self._voice:
-            self._voice = ""
-            if self._lib.espeak_SetVoiceByName(identifier.encode()) != 0:
-                raise ModelIncompatible(
-                    "voice-unusable", f"espeak-ng lists the voice {identifier} but cannot load it"
-                )
-            self._voice = identifier
-        for name, value in parameters.items():
-            self._lib.espeak_SetParameter(_PARAMETERS[name], value, 0)
+            loaded = self._lib.espeak_SetVoiceByName(identifier.encode()) == 0
+            self._voice = identifier if loaded else ""
+        return self._voice == identifier
 
     def _on_audio(self, wave: Any, num_frames: int, events: Any) -> int:
         """Called by C on the thread inside espeak_Synth; 1 stops the synthesis."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -223,7 +224,6 @@ def _checked_inputs(session: Any, model: Path, config: PiperFile) -> frozenset[s
 
 def _phonemizer(path: Path, config: PiperFile) -> Any:
     """piper-tts's text front end (it holds one espeak-ng of its own, behind its own lock)."""
-    import msgspec
     from piper.config import PiperConfig
     from piper.voice import PiperVoice
 

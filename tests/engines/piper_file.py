@@ -63,14 +63,14 @@ def piper_config(num_speakers: int = 1) -> dict[str, Any]:
     }
 
 
-def _graph(work: int, num_speakers: int, output: str) -> onnx.ModelProto:
+def _constants(work: int, output: str) -> dict[str, NDArray[Any]]:
     time = np.arange(FRAMES_PER_ID * 5 // 2) / SAMPLE_RATE
     wave = (0.25 * np.sin(2 * np.pi * 430.664 * time)).astype(np.float32)
     if output == "nan":
         wave[::10] = np.nan
     if output == "silence":
         wave[:] = 0
-    constants: dict[str, NDArray[Any]] = {
+    return {
         "wave": wave.reshape(1, -1),
         "silence": np.zeros(SILENCE_FRAMES, dtype=np.float32),
         "flat": np.array([-1], dtype=np.int64),
@@ -86,6 +86,9 @@ def _graph(work: int, num_speakers: int, output: str) -> onnx.ModelProto:
         "first": np.array([0], dtype=np.int64),
         "second": np.array([1], dtype=np.int64),
     }
+
+
+def _graph(work: int, num_speakers: int, output: str) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Gather", ["scales", "second"], ["length_scale"], axis=0),
         helper.make_node("Mul", ["length_scale", "frames_per_id"], ["long"]),
@@ -130,7 +133,7 @@ def _graph(work: int, num_speakers: int, output: str) -> onnx.ModelProto:
         "tiny_piper",
         inputs,
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, 1, "frames"])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [numpy_helper.from_array(value, name) for name, value in _constants(work, output).items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8

@@ -9,7 +9,7 @@ import pytest
 
 from edge_assistant.audio.format import Samples
 from edge_assistant.cancel import CancelToken, TurnCancelled
-from edge_assistant.errors import ModelNotFound, SynthesisError
+from edge_assistant.errors import ModelIncompatible, ModelNotFound, SynthesisError
 from edge_assistant.tts.espeak import EspeakVoice
 from edge_assistant.tts.protocol import SpeechChunk
 
@@ -126,6 +126,18 @@ def test_an_unknown_voice_is_named_with_a_way_out() -> None:
     assert "en-gb" in caught.value.hint
     with pytest.raises(ModelNotFound):
         EspeakVoice("../../etc/passwd")
+
+
+def test_every_voice_speaks_or_is_refused() -> None:
+    refused = set()
+    for info in EspeakVoice.voices():
+        try:
+            assert speak("1 2 hello", EspeakVoice(info.identifier)), info
+        except ModelIncompatible as error:
+            assert error.code == "voice-unusable"
+            refused.add(info.identifier)
+    # Their dictionaries are missing in espeakng-loader 0.2.4.
+    assert refused <= {"gmq/fo", "trk/kaa", "art/xex"}
 
 
 class CancelledInside(CancelToken):
