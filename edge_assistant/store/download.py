@@ -105,7 +105,14 @@ class Download:
     def _complete(self) -> Digest:
         import requests
 
-        with requests.Session() as session:
+        class OneStep(requests.Session):
+            """Leaves redirects to us: even with allow_redirects=False, requests would read the
+            whole body of one, and parse an address that we have not checked."""
+
+            def get_redirect_target(self, resp: requests.Response) -> None:
+                return None
+
+        with OneStep() as session:
             session.headers.update({"Accept-Encoding": "identity", "User-Agent": "edge-assistant"})
             self._try_until_done(session)
         found = digest(self._part)

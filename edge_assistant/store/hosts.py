@@ -51,7 +51,10 @@ def next_url(url: str, location: str, policy: NetworkPolicy) -> str:
     Raises:
         DownloadError: `address-refused`.
     """
-    target = urljoin(url, location)
+    try:
+        target = urljoin(url, location)
+    except ValueError as error:
+        raise _refused(location, "cannot be read") from error
     check_url(target, policy)
     return target
 

@@ -6,11 +6,17 @@ says, and no tensor points to another file (`external_data`), which could be any
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from edge_assistant.store.headers.info import HeaderInfo
 from edge_assistant.store.headers.source import ByteSource, HeaderFault, need
 
-_MAX_FIELDS = 400_000
+_MAX_FIELDS = 200_000
+"""The largest model of the starter pack has 6,859; this leaves room for several thousand nodes more."""
 _MAX_DEPTH = 24
+_STEP_BYTES = 512
+_MAX_HEAD_BYTES = 20
+"""Two numbers of at most ten bytes: a key, and a length or a value."""
 _MAX_DIMS = 16
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -82,35 +88,39 @@ class _Walk:
             if child is not None:
                 self.message(child, child_wire, value, child_end, depth + 1)
 
-    def fields(self, start: int, end: int) -> list[tuple[int, int, int, int]]:
-        """List the fields between two offsets.
+    def fields(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        """Walk the fields between two offsets.
 
-        Returns:
+        Yields:
             For each its number, wire type, value and end: for bytes, value and end are the offsets
             of its content; for a varint the value is the number itself.
         """
-        found: list[tuple[int, int, int, int]] = []
+        block, base, stop = b"", start, start
         position = start
         while position < end:
-            key, position = self._varint(position, end)
+            if stop - position < _MAX_HEAD_BYTES and stop < end:
+                block = self._source.read(position, min(_STEP_BYTES, end - position))
+                base, stop = position, position + len(block)
+            key, at = _varint(block, position - base)
             number, wire = key >> 3, key & 7
-            value = position
+            value = base + at
             if wire == _VARINT:
-                value, position = self._varint(position, end)
+                value, at = _varint(block, at)
+                position = base + at
             elif wire == _BYTES:
-                length, value = self._varint(position, end)
+                length, at = _varint(block, at)
+                value = base + at
                 position = value + length
             elif wire in (_FIXED64, _FIXED32):
-                position += 8 if wire == _FIXED64 else 4
+                position = value + (8 if wire == _FIXED64 else 4)
             else:
                 raise HeaderFault(f"wire type {wire}")
             if position > end or not 1 <= number < 1 << 29:
                 raise HeaderFault(f"field {number} at {value} goes past the end of its message")
-            found.append((number, wire, value, position))
-            if len(found) > self._fields_left:
+            self._fields_left -= 1
+            if self._fields_left < 0:
                 raise HeaderFault(f"more than {_MAX_FIELDS} fields")
-        self._fields_left -= len(found)
-        return found
+            yield number, wire, value, position
 
     def _tensor(self, start: int, end: int) -> None:
         self.tensors += 1
@@ -138,19 +148,23 @@ class _Walk:
 
     def _packed(self, start: int, end: int) -> list[int]:
         need(end - start <= 10 * _MAX_DIMS, "a tensor of many dimensions")
-        values = []
-        while start < end:
-            value, start = self._varint(start, end)
+        block = self._source.read(start, end - start)
+        values, at = [], 0
+        while at < len(block):
+            value, at = _varint(block, at)
             values.append(value)
         return values
 
-    def _varint(self, position: int, end: int) -> tuple[int, int]:
-        raw = self._source.read(position, min(10, end - position))
-        if raw and raw[0] < 0x80:
-            return raw[0], position + 1
-        value = 0
-        for index, byte in enumerate(raw):
-            value |= (byte & 0x7F) << (7 * index)
-            if byte < 0x80:
-                return value & 0xFFFF_FFFF_FFFF_FFFF, position + index + 1
-        raise HeaderFault(f"a number at {position} without an end")
+
+def _varint(block: bytes, at: int) -> tuple[int, int]:
+    """Decode a number; returns it and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(block):
+            break
+        byte = block[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, at
+    raise HeaderFault("a number without an end")
