@@ -100,18 +100,15 @@ def setup(extras: list[str]) -> int:
 def install(extras: list[str]) -> None:
     """Virtual environment, the engine that is compiled, then the package with the rest."""
     project = project_table()
-    facts = repr(project) + sys.version + platform.machine()
-    key = hashlib.sha256(facts.encode()).hexdigest()
+    llama = requirement_of(project, "llama-cpp-python")
+    llama_key, key = key_of(llama), key_of(repr(project))
     if not has_venv():
         make_venv()
     STAMPS.mkdir(exist_ok=True)
-    if not is_done("llama-cpp", key):
+    if not is_done("llama-cpp", llama_key):
         check_compiler()
-        step(
-            "Compiling llama.cpp for this machine (2 to 5 minutes, once)",
-            pip("install", requirement_of(project, "llama-cpp-python")),
-        )
-        mark_done("llama-cpp", key)
+        step("Compiling llama.cpp for this machine (minutes, once)", pip("install", llama))
+        mark_done("llama-cpp", llama_key)
     name = "-".join(["package", *extras])
     if not is_done(name, key) and (extras or not is_done("package-dev", key)):
         target = f".[{','.join(extras)}]" if extras else "."
@@ -194,6 +191,12 @@ def project_table() -> dict[str, Any]:
     with (ROOT / "pyproject.toml").open("rb") as file:
         table: dict[str, Any] = tomllib.load(file)["project"]
     return table
+
+
+def key_of(wanted: str) -> str:
+    """What a stamp holds: another wish, Python or machine asks for another installation."""
+    facts = wanted + sys.version + platform.machine()
+    return hashlib.sha256(facts.encode()).hexdigest()
 
 
 def requirement_of(project: dict[str, Any], name: str) -> str:
