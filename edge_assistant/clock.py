@@ -44,6 +44,11 @@ class SampleClock:
         """Seconds of the clock beneath, for durations."""
         return self._clock.now_s()
 
+    @property
+    def captured_frames(self) -> int:
+        """Frames captured, without what has passed since."""
+        return self._anchor[0]
+
     def now_frames(self) -> int:
         """Frames captured, plus what has passed since (at most `max_ahead_frames`)."""
         frames, at_s = self._anchor

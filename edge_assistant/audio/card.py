@@ -41,6 +41,15 @@ class SoundCard(Protocol):
         """Hz of the blocks asked from `on_playback`; known before `start`."""
         ...
 
+    @property
+    def is_lock_step(self) -> bool:
+        """Whether somebody else paces the blocks, one in and one out.
+
+        `on_capture` may then take a few milliseconds, so that what a block brings about is settled
+        before it is answered. A real sound card says False, and `on_capture` never waits.
+        """
+        ...
+
     def start(self, on_capture: OnCapture, on_playback: OnPlayback, on_lost: OnLost) -> None:
         """Open the streams; callbacks may come before this returns.
 

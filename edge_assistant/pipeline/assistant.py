@@ -6,7 +6,7 @@ import threading
 from typing import Final
 
 from edge_assistant.audio.card import SoundCard
-from edge_assistant.audio.format import SAMPLE_RATE, frames_of_ms
+from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE, Samples, frames_of_ms
 from edge_assistant.audio.playout import Playout
 from edge_assistant.clock import MonotonicClock, SampleClock
 from edge_assistant.config import Config
@@ -32,6 +32,10 @@ STOP_TIMEOUT_S: Final = 2.0
 
 CLOCK_AHEAD_MS: Final = 20
 """How far the sample clock runs on between two blocks: the longest block of our cards."""
+
+
+SETTLE_S: Final = 0.01
+"""Longest that a lock-step card waits for the floor: half of its block."""
 
 
 class Assistant:
@@ -270,7 +274,14 @@ class Assistant:
     def _start_card(self) -> None:
         assert self._ears is not None
         assert self._playout is not None
-        self._card.start(self._ears.on_capture, self._playout.on_playback, self._lost)
+        on_capture = self._capture_and_settle if self._card.is_lock_step else self._ears.on_capture
+        self._card.start(on_capture, self._playout.on_playback, self._lost)
+
+    def _capture_and_settle(self, block: Samples, first_frame: int, time_s: float) -> None:
+        assert self._ears is not None
+        self._ears.on_capture(block, first_frame, time_s)
+        whole_blocks = self._clock.captured_frames // BLOCK_FRAMES * BLOCK_FRAMES
+        self._conductor.wait_ticked(whole_blocks, SETTLE_S)
 
     def _request(self, text: str, *, answer: bool) -> ReplyHandle:
         if self._stopped or self._workshop is None:

@@ -12,7 +12,7 @@ from edge_assistant.cancel import CancelToken
 from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.pipeline.channel import Channel, ChannelClosed
 from edge_assistant.pipeline.orders import Orders
-from edge_assistant.turns.events import Event
+from edge_assistant.turns.events import Event, Tick
 from edge_assistant.turns.floor import step
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import State
@@ -32,6 +32,7 @@ class Conductor:
         self._inbox: Channel[Event | PlayoutFact] = Channel(INBOX_CAPACITY)
         self._orders: Orders | None = None
         self._state = State()
+        self._ticked = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="floor", daemon=True)
         self._stopping = CancelToken()
 
@@ -56,6 +57,11 @@ class Conductor:
                     "report it with the file of --events",
                 )
             )
+
+    def wait_ticked(self, at_frames: int, timeout_s: float) -> bool:
+        """Block until the tick of `at_frames` and all before it are settled; False on timeout."""
+        with self._ticked:
+            return self._ticked.wait_for(lambda: self._state.now_frames >= at_frames, timeout_s)
 
     def start(self, orders: Orders) -> None:
         self._orders = orders
@@ -94,6 +100,10 @@ class Conductor:
             if event is None:
                 return
             fact = event
-        self._state, commands = step(self._state, fact, self._rules)
+        state, commands = step(self._state, fact, self._rules)
         for command in commands:
             self._orders.execute(command)
+        self._state = state  # what it brings about is done: only now may a waiter see it
+        if isinstance(fact, Tick):
+            with self._ticked:
+                self._ticked.notify_all()

@@ -14,6 +14,7 @@ class ManualCard:
     """20 ms blocks when the test says so; real time divided by `speed`."""
 
     name = "manual"
+    is_lock_step = True
     capture_rate = SAMPLE_RATE
     playback_rate = SAMPLE_RATE
     block_frames = SAMPLE_RATE // 50

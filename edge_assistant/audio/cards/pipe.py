@@ -23,6 +23,7 @@ class PipeCard:
     """
 
     name = "pipe"
+    is_lock_step = True
     capture_rate = SAMPLE_RATE
     playback_rate = SAMPLE_RATE
 

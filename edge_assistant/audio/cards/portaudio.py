@@ -106,6 +106,8 @@ class PortAudioCard:
         self._failure: Exception | None = None
         self._is_failure_told = False
 
+    is_lock_step = False
+
     @property
     def name(self) -> str:
         """Microphone and loudspeaker, as PortAudio calls them."""

@@ -37,6 +37,7 @@ class WavCard:
     """
 
     name = "wav"
+    is_lock_step = True
     capture_rate = SAMPLE_RATE
     playback_rate = SAMPLE_RATE
 
