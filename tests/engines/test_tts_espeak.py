@@ -129,15 +129,13 @@ def test_an_unknown_voice_is_named_with_a_way_out() -> None:
 
 
 def test_every_voice_speaks_or_is_refused() -> None:
-    refused = set()
-    for info in EspeakVoice.voices():
-        try:
-            assert speak("1 2 hello", EspeakVoice(info.identifier)), info
-        except ModelIncompatible as error:
-            assert error.code == "voice-unusable"
-            refused.add(info.identifier)
-    # Their dictionaries are missing in espeakng-loader 0.2.4.
-    assert refused <= {"gmq/fo", "trk/kaa", "art/xex"}
+    # Listed by espeakng-loader 0.2.4, which has no dictionaries for them.
+    silent = {"gmq/fo", "trk/kaa", "art/xex"}
+    for identifier in sorted({voice.identifier for voice in EspeakVoice.voices()} - silent):
+        assert speak("1 2 hello", EspeakVoice(identifier)), identifier
+    for identifier in silent:
+        with pytest.raises(ModelIncompatible, match="voice-unusable"):
+            EspeakVoice(identifier)
 
 
 class CancelledInside(CancelToken):
