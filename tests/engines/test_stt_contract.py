@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,12 +24,13 @@ PARAMS = [
 LISTENING = [param for param in PARAMS if RECOGNIZERS[PARAMS.index(param)].listens]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def recognizer(
     request: pytest.FixtureRequest,
     starter_file: StarterFile,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Recognizer]:
+    """One for all tests of the module: loading takes longer than most of them."""
     case: RecognizerCase = request.param
     built = case.build(starter_file, tmp_path_factory.mktemp("stt"))
     yield built
@@ -108,14 +110,17 @@ class TestEveryRecognizer:
             recognizer.transcribe(spoken_question, CancelsAtCheck(2))
         assert text_of(recognizer, spoken_question) == expected
 
-    def test_closes_twice_and_then_refuses(
-        self, recognizer: Recognizer, spoken_question: Samples
-    ) -> None:
-        recognizer.close()
-        recognizer.close()
-        with pytest.raises(TranscriptionError) as caught:
-            recognizer.transcribe(spoken_question, CancelToken())
-        assert caught.value.code == "stt-closed"
+
+@pytest.mark.parametrize("case", PARAMS)
+def test_closes_twice_and_then_refuses(
+    case: RecognizerCase, starter_file: StarterFile, tmp_path: Path
+) -> None:
+    recognizer = case.build(starter_file, tmp_path)
+    recognizer.close()
+    recognizer.close()
+    with pytest.raises(TranscriptionError) as caught:
+        recognizer.transcribe(tone(1, dbfs=-20), CancelToken())
+    assert caught.value.code == "stt-closed"
 
 
 @every_listener
