@@ -205,8 +205,8 @@ def names(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
 def reasons_for_broad_excepts(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
     lines = text.split("\n")
     for handler in broad_excepts(tree):
-        here = lines[handler.lineno - 1] + lines[handler.lineno]
-        if "#" not in here:
+        around = lines[max(0, handler.lineno - 2) : handler.lineno + 1]
+        if not any("#" in line for line in around):
             yield f"{handler.lineno}: a broad except without a reason beside it"
 
 
