@@ -55,6 +55,7 @@ class _Reply:
     is_complete: bool = False
     is_started: bool = False
     is_yielding: bool = False
+    is_dry: bool = False
     start_frames: int | None = None
     """Ring position of its first frame, once it is in the ring."""
     end_frames: int = 0
@@ -119,6 +120,8 @@ class Playout:
         self._ring = FrameRing(frames_of_ms(RING_MS, sample_rate))
         self._dac_log = DacLog()
         self._target_gain = 1.0
+        self.underruns = 0
+        """Times that a reply ran dry before its end: the synthesis did not keep up."""
         self._flush: tuple[int, int] = (0, 0)
         """(number, position): the callback fades and jumps to the position when the number
         is new to it."""
@@ -128,7 +131,6 @@ class Playout:
         """(number, ring position at the end of the fade) of the last flush done."""
         self._called_at_s = self._clock.now_s()
         self._steps = np.arange(1, sample_rate + 1, dtype=np.float32)
-        self.underruns = 0
 
     # --- producers ---------------------------------------------------------------------------
 
@@ -237,6 +239,9 @@ class Playout:
             facts.append(
                 PlayoutFact(kind="started", key=reply.key, played_frames=0, dac_time_s=dac_time_s)
             )
+        is_dry = reply.is_started and not reply.is_complete and read >= reply.end_frames
+        self.underruns += is_dry and not reply.is_dry
+        reply.is_dry = is_dry
         if reply.is_yielding:
             number, position = self._flushed
             stalled = self._clock.now_s() - self._called_at_s > STALLED_S
@@ -264,8 +269,6 @@ class Playout:
         else:
             given = self._ring.read_into(out)
             self._ramp(out[:given])
-            if 0 < given < len(out):
-                self.underruns += 1
         out[given:] = 0.0
         if self._on_played is not None:
             self._on_played(out, dac_time_s)

@@ -92,6 +92,12 @@ class HistoryRing:
             self._buffer[: len(samples) - first] = samples[first:]
             self._end_frames += len(samples)
 
+    def jump(self, frames: int) -> None:
+        """Move on by `frames` that nobody heard; what was kept is forgotten."""
+        with self._lock:
+            self._buffer[:] = 0.0
+            self._end_frames += frames
+
     def read(self, from_frames: int, to_frames: int) -> Samples:
         """Copy what is still there of [from_frames, to_frames); shorter where it is gone or
         not yet there."""

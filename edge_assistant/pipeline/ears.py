@@ -36,8 +36,9 @@ from edge_assistant.vad.segmenter import Segmenter, SpeechEdge
 CAPTURE_RING_MS: Final = 2_000
 """How far the ears may fall behind the card before audio is lost (and counted)."""
 
-MAX_GAP_S: Final = 30.0
-"""Longest silence that stands in for frames a card lost; a longer gap is cut to this."""
+MAX_FILL_S: Final = 1.0
+"""Longest silence that stands in for lost frames, enough to end a word; what is lost beyond it (a
+device that was away for minutes) is jumped over."""
 
 
 class Ears:
@@ -155,7 +156,13 @@ class Ears:
             return False
         _, frames = self._gaps.popleft()
         self.lost_frames += frames
-        self._listen(np.zeros(min(frames, int(MAX_GAP_S * self._capture_rate)), dtype=np.float32))
+        filled = min(frames, int(MAX_FILL_S * self._capture_rate))
+        self._listen(np.zeros(filled, dtype=np.float32))
+        jumped_blocks = (frames - filled) * SAMPLE_RATE // self._capture_rate // BLOCK_FRAMES
+        if jumped_blocks:
+            self._heard.jump(jumped_blocks * BLOCK_FRAMES)
+            self._vad.reset()
+            self._post(Tick(at_frames=self._heard.end_frames))
         return True
 
     def _listen(self, samples: Samples) -> None:
