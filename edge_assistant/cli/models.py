@@ -50,8 +50,8 @@ def list_models(kind: str | None, installed: bool, as_json: bool) -> None:
         output.out().print(_table(found))
     else:
         for status in found:
-            state = "installed" if status.is_installed else "-"
-            click.echo(f"{status.entry.id}\t{status.entry.kind}\t{_size(status)}\t{state}")
+            cells = (status.entry.id, status.entry.kind, _size(status), _state(status))
+            click.echo("\t".join(cell or "-" for cell in cells))
 
 
 @models.command()
@@ -193,6 +193,10 @@ class _Bars:
         self._bars.update(self._task, completed=done_bytes)
 
     def finished(self) -> None:
+        # A bar without a total would swing on forever.
+        for task in self._bars.tasks:
+            if task.id == self._task and task.total is None:
+                self._bars.update(self._task, total=max(1, task.completed))
         self._bars.stop_task(self._task)
 
 
@@ -200,29 +204,44 @@ def _table(found: list[ModelStatus]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    names = ["id", "kind", "size", "state"]
+    if output.out().width >= 110:
+        names[2:2] = ["languages", "licence"]
+        names.insert(-1, "RAM")
     table = Table(box=None, pad_edge=False)
-    for name in ("id", "kind", "languages", "licence", "size", "RAM", "state"):
-        table.add_column(name, justify="right" if name in ("size", "RAM") else "left")
+    for name in names:
+        table.add_column(name, justify="right" if name in ("size", "RAM") else "left", no_wrap=True)
     for status in found:
-        entry = status.entry
-        cells = (
-            entry.id,
-            entry.kind,
-            ", ".join(entry.languages[:4]) + (", ..." if len(entry.languages) > 4 else ""),
-            entry.licence,
-            _size(status),
-            _megabytes(entry.ram_bytes),
-            "installed" if status.is_installed else "",
-        )
         # Text, so that nothing in a name is taken for markup.
-        table.add_row(*(Text(cell) for cell in cells), style="" if status.is_installed else "dim")
+        cells = (Text(_cell(status, name)) for name in names)
+        table.add_row(*cells, style="" if status.is_installed else "dim")
     return table
 
 
+def _cell(status: ModelStatus, name: str) -> str:
+    entry = status.entry
+    match name:
+        case "languages":
+            more = len(entry.languages) - 2
+            return ", ".join(entry.languages[:2]) + (f" +{more}" if more > 0 else "")
+        case "size":
+            return _size(status)
+        case "RAM":
+            return _megabytes(entry.ram_bytes)
+        case "state":
+            return _state(status)
+    return str(getattr(entry, name))
+
+
 def _size(status: ModelStatus) -> str:
-    if not status.entry.files:
-        return "comes along"
-    return "pinned on first pull" if status.size_bytes is None else _megabytes(status.size_bytes)
+    known = status.entry.files and status.size_bytes
+    return _megabytes(known) if isinstance(known, int) else ""
+
+
+def _state(status: ModelStatus) -> str:
+    if status.is_installed:
+        return "installed" if status.entry.files else "comes along"
+    return "" if status.is_pinned else "pinned on first pull"
 
 
 def _megabytes(count: int) -> str:

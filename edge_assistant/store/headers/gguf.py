@@ -40,7 +40,7 @@ _MAX_TENSORS = 16_384
 _MAX_KEY_BYTES = 256
 _MAX_STRING_BYTES = 1 << 20
 _MAX_STRINGS = 1_000_000
-"""Over all arrays: tokens and merges. A vocabulary of 262,144 tokens with twice as many merges fits."""
+"""Over all arrays; 262,144 tokens with twice as many merges fit."""
 _MAX_LAYERS = 512
 _MARKS = (
     ("<|im_start|>", "chatml"),

@@ -12,7 +12,7 @@ from edge_assistant.store.headers.info import HeaderInfo
 from edge_assistant.store.headers.source import ByteSource, HeaderFault, need
 
 _MAX_FIELDS = 200_000
-"""The largest model of the starter pack has 6,859; this leaves room for several thousand nodes more."""
+"""The largest model of the starter pack has 6,859."""
 _MAX_DEPTH = 24
 _STEP_BYTES = 512
 _MAX_HEAD_BYTES = 20

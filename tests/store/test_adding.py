@@ -1,0 +1,89 @@
+"""Files of the user's own: vetted, copied, pinned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_assistant.errors import ModelCorrupt, ModelError, ModelNotFound
+from edge_assistant.store import Store
+from tests.fakes.model_files import ggml_whisper, gguf_llama, onnx_model, piper_config
+from tests.store.build import entry, file_spec, install, store_of, unknown_spec
+
+LLAMA = gguf_llama()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A catalog of one language model whose bytes are known."""
+    spec = file_spec("llama.gguf", LLAMA)
+    return store_of(tmp_path / "store", entry("a-llama", "llm", "llamacpp", spec))
+
+
+def test_a_file_put_there_by_hand_is_vetted_and_then_pinned(tmp_path: Path) -> None:
+    spec = unknown_spec("w.bin", "hf:owner/repo@main/w.bin")
+    store = store_of(tmp_path, entry("w", "stt", "whispercpp", spec))
+    path = install(store, "w", ggml_whisper)
+    assert store.open("w").path == path
+    path.write_bytes(ggml_whisper(ftype=9))  # sound too, but not what was pinned
+    with pytest.raises(ModelCorrupt):
+        store.open("w")
+
+
+def test_adding_a_file_of_ones_own(store: Store, tmp_path: Path) -> None:
+    mine = tmp_path / "My Model (v2).gguf"
+    mine.write_bytes(gguf_llama(kind=0))
+    with pytest.raises(ModelError) as caught:
+        store.add(mine)
+    assert caught.value.code == "bad-name"
+    mine = mine.rename(tmp_path / "My-Model.gguf")
+    model = store.add(mine)
+    assert model.entry.id == "my-model"
+    assert model.path.parent == store.root / "my-model"
+    mine.unlink()
+    assert store.open("my-model", kind="llm").path == model.path
+    assert {status.entry.id for status in store.list()} == {"a-llama", "my-model"}
+    assert store.verify("my-model")[0].was_run
+    store.remove("my-model")
+    with pytest.raises(ModelNotFound):
+        store.entry("my-model")
+
+
+def test_adding_refuses_clashes_and_bad_ids(store: Store, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gguf"
+    mine.write_bytes(LLAMA)
+    store.add(mine)
+    for model_id, code in (("mine", "id-taken"), ("../x", "bad-id"), ("con", "bad-id")):
+        with pytest.raises(ModelError) as caught:
+            store.add(mine, model_id)
+        assert caught.value.code == code
+
+
+def test_adding_a_voice_brings_its_json(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "en.onnx").write_bytes(onnx_model())
+    (tmp_path / "en.onnx.json").write_bytes(piper_config())
+    model = store.add(tmp_path / "en.onnx", "my-voice")
+    assert set(model.paths) == {"en.onnx", "en.onnx.json"}
+    assert store.open("my-voice", kind="tts") == model
+
+
+def test_supplying_a_catalog_model_by_hand(store: Store, tmp_path: Path) -> None:
+    copied = tmp_path / "from-a-stick.gguf"
+    copied.write_bytes(gguf_llama(kind=0))
+    with pytest.raises(ModelCorrupt) as caught:
+        store.add(copied, "a-llama")
+    assert caught.value.code == "hash-mismatch"
+    copied.write_bytes(LLAMA)
+    assert store.add(copied, "a-llama").path == store.root / "a-llama" / "llama.gguf"
+
+
+def test_names_in_the_pins_do_not_lead_out_of_the_store(store: Store, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gguf"
+    mine.write_bytes(LLAMA)
+    store.add(mine)
+    pins = store.root / "pins.json"
+    pins.write_text(pins.read_text().replace('"name":"mine.gguf"', '"name":"../../mine.gguf"'))
+    with pytest.raises(ModelError) as caught:
+        store.open("mine")
+    assert caught.value.code == "store-damaged"
