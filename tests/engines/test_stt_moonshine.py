@@ -12,7 +12,7 @@ from edge_assistant.errors import ModelCorrupt, ModelIncompatible, ModelNotFound
 from edge_assistant.stt.moonshine import LONGEST_S, MoonshineRecognizer
 from tests.engines.detectors import StarterFile
 from tests.engines.recognizers import moonshine
-from tests.engines.tokens import TellsWhenWatched, cancel_when_watched
+from tests.engines.tokens import OnlyStopsNativeCode, TellsWhenWatched, cancel_when_watched
 
 MODEL = "moonshine-tiny-en"
 
@@ -24,6 +24,8 @@ class TestMoonshine:
     ) -> None:
         recognizer = moonshine(starter_file)
         expected = recognizer.transcribe(spoken_question, CancelToken()).text
+        with pytest.raises(TurnCancelled):
+            recognizer.transcribe(spoken_question, OnlyStopsNativeCode())
         token = TellsWhenWatched()
         canceller = cancel_when_watched(token)
         try:

@@ -18,7 +18,7 @@ from edge_assistant.turn_detector.settings import Settings
 from edge_assistant.turn_detector.smart_turn import SmartTurn
 from tests.engines.detectors import TURN_DETECTORS, StarterFile, TurnDetectorCase
 from tests.engines.sounds import silence, tone, white_noise
-from tests.engines.tokens import TellsWhenWatched, cancel_when_watched
+from tests.engines.tokens import OnlyStopsNativeCode, TellsWhenWatched, cancel_when_watched
 
 
 @pytest.fixture(
@@ -91,6 +91,14 @@ class TestSmartTurn:
         half = len(spoken_question) // 2
         cut = detector.end_probability(spoken_question[:half], CancelToken())
         assert cut < whole
+
+    @pytest.mark.model
+    def test_a_cancel_ends_native_code(
+        self, starter_file: StarterFile, spoken_question: Samples
+    ) -> None:
+        detector = SmartTurn(starter_file("smart-turn-v3.2", "smart-turn-v3.2-cpu.onnx"))
+        with pytest.raises(TurnCancelled):
+            detector.end_probability(spoken_question, OnlyStopsNativeCode())
 
     @pytest.mark.model
     def test_a_closed_one_says_so(self, starter_file: StarterFile) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -45,3 +46,18 @@ class TellsWhenWatched(CancelToken):
         unsubscribe = super().on_cancel(callback)
         self.watched.set()
         return unsubscribe
+
+
+class OnlyStopsNativeCode(CancelToken):
+    """Cancelled as soon as an engine watches it, but every check that Python makes passes.
+
+    It raises only while an error is handled: the engine must have stopped the native call itself.
+    """
+
+    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self.cancel("the test asked for it")
+        return super().on_cancel(callback)
+
+    def raise_if_cancelled(self) -> None:
+        if sys.exc_info()[1] is not None:
+            super().raise_if_cancelled()

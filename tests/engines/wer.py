@@ -1,6 +1,6 @@
 """Word error rate, with a normalisation that forgives spelling and not words.
 
-`two thirty p m` and `2:30 p.m.` are the same words; `to` and `two` are not, although they rhyme.
+`two thirty p m` and `2:30 p.m.` are the same words; `to` and `two` are not, for all their sound.
 """
 
 from __future__ import annotations
