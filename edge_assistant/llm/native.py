@@ -104,16 +104,16 @@ class Native:
 
     def _open_context(self, path: Path, settings: Settings) -> None:
         lib = self._lib
-        cores = os.cpu_count() or 1
         trained = lib.llama_model_n_ctx_train(self._model)
         params = lib.llama_context_default_params()
         params.n_ctx = min(settings.n_ctx, trained) if trained > 0 else settings.n_ctx
         params.n_batch = params.n_ubatch = settings.n_batch
-        params.n_threads = min(settings.num_threads, cores)
-        params.n_threads_batch = min(settings.num_threads_batch, cores)
+        params.n_threads = _threads(settings.num_threads)
+        params.n_threads_batch = _threads(settings.num_threads_batch)
         # With the small cache, sliding-window models (Gemma 3) could not be rolled back past the
         # window.
         params.swa_full = True
+        params.n_outputs_max = 1  # a row of logits for each token of a batch would be 100 MB
         params.no_perf = True
         params.abort_callback = lib.ggml_abort_callback(self.abort.function)
         params.abort_callback_data = self.abort.data
@@ -269,6 +269,11 @@ class Native:
         if self._model:
             lib.llama_model_free(self._model)
         self._batch = self._sampler = self._context = self._model = None
+
+
+def _threads(asked: int) -> int:
+    cores = os.cpu_count() or 1
+    return min(asked, cores) if asked else max(1, min(4, cores // 2))
 
 
 def _library() -> Any:
