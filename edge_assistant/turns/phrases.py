@@ -12,7 +12,7 @@ _POLITE = {"please", "now", "ok", "okay", "hey", "just", "thanks", "thank you"}
 
 def words_of(text: str) -> tuple[str, ...]:
     """Lower-case words without punctuation."""
-    return tuple(_NOT_WORD.sub(" ", text.lower()).replace("\u2019", "'").split())
+    return tuple(_NOT_WORD.sub(" ", text.lower().replace("\u2019", "'")).split())
 
 
 def is_stop(text: str, stop_phrases: Iterable[str], *, at_end: bool = False) -> bool:
