@@ -6,8 +6,9 @@ import json
 import threading
 from collections import deque
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from edge_assistant.errors import ConfigError
 
@@ -30,10 +31,10 @@ class EventLog:
         self._lock = threading.Lock()
         self._subscribers: list[EventStream] = []
         self.is_broken = False
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
         if path is not None:
             try:
-                self._file = path.open("w", encoding="utf-8")
+                self._file = path.open("wb", buffering=0)
             except OSError as error:
                 raise ConfigError(
                     "events-unwritable",
@@ -53,13 +54,13 @@ class EventLog:
             for subscriber in self._subscribers:
                 subscriber.push(record)
 
-    def _write(self, file: TextIO, record: EventRecord) -> None:
+    def _write(self, file: FileIO, record: EventRecord) -> None:
         try:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            file.flush()
-        except (OSError, ValueError):
+            file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        except OSError:
             self.is_broken = True
             self._file = None
+            file.close()
 
     def subscribe(self, max_waiting: int = 1000) -> EventStream:
         """A stream of what is emitted from now on."""
