@@ -71,8 +71,8 @@ class EspeakVoice:
     def synthesize(self, text: str, token: CancelToken) -> Iterator[SpeechChunk]:
         """Yield one chunk for each sentence, with exact word marks; nothing where no word is.
 
-        The same text may differ by one period of the voice (10 ms) between calls: espeak-ng carries
-        its wave phase on.
+        The same text may differ between calls by one period of the voice (10 ms) in each clause:
+        espeak-ng carries its wave phase on.
         Cancel: within 60 ms of synthesised audio, which is well below 1 ms of work.
 
         Raises:

@@ -147,8 +147,8 @@ def test_the_same_text_takes_the_same_time(voice: Voice) -> None:
         [len(chunk.samples) for chunk in speak(voice, "One moment, please. Thank you.")]
         for _ in range(2)
     )
-    # espeak-ng carries its wave phase over, and may end a period of the voice (10 ms) later.
-    assert first == pytest.approx(second, abs=frames_of_ms(15, voice.sample_rate))
+    # espeak-ng carries its wave phase over, and a clause may last a period of the voice more.
+    assert first == pytest.approx(second, abs=frames_of_ms(30, voice.sample_rate))
 
 
 def test_a_cancelled_token_speaks_nothing(voice: Voice) -> None:

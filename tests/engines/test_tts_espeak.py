@@ -13,7 +13,7 @@ from edge_assistant.errors import ModelIncompatible, ModelNotFound, SynthesisErr
 from edge_assistant.tts.espeak import EspeakVoice
 from edge_assistant.tts.protocol import SpeechChunk
 
-SAME_FRAMES = 330
+SAME_FRAMES = 660
 """15 ms: the same text differs by up to a period of the voice (measured: 240 frames, n = 1800)."""
 
 

@@ -170,7 +170,7 @@ def frames(voice):
 first = [frames(voice) for voice in voices]
 for _ in range(3):
     again = [frames(voice) for voice in voices]
-    assert all(abs(a - b) < 330 for a, b in zip(first, again)), (first, again)
+    assert all(abs(a - b) < 660 for a, b in zip(first, again)), (first, again)
 assert min(first) > 10000, first
 """
 
@@ -197,4 +197,4 @@ def test_both_espeaks_work_at_the_same_time(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     for which in (0, 1):
-        assert together[which] == pytest.approx([alone[which]] * 30, abs=330)
+        assert together[which] == pytest.approx([alone[which]] * 30, abs=660)
