@@ -132,6 +132,14 @@ class TestEveryListener:
         assert "weather" in words
         assert "london" in words
 
+    def test_damaged_samples_spoil_no_words(
+        self, recognizer: Recognizer, spoken_question: Samples
+    ) -> None:
+        damaged = spoken_question.copy()
+        damaged[:100] = np.nan
+        damaged[-100:] = np.inf
+        assert text_of(recognizer, damaged) == text_of(recognizer, spoken_question)
+
     @pytest.mark.parametrize("dbfs", [-50, -35, -20])
     @pytest.mark.parametrize("seconds", [0.5, 2.0, 8.0])
     def test_noise_is_no_text(self, recognizer: Recognizer, seconds: float, dbfs: float) -> None:
