@@ -4,10 +4,9 @@ A pass encodes the whole audio (there is no 30 s window as in Whisper: short aud
 then decodes one token at a time, greedily, with a key-value cache.
 
 Compared once with the library that ships the model (moonshine-voice 0.0.45, segmentation off) on
-212 recordings of commands and read speech, the same frames given to both:
-on the library's onnxruntime
-1.23.2 all 212 texts are identical, on 1.31.1 it is 182, with nothing else changed. Padding short
-audio is ours.
+212 recordings of commands and read speech, the same frames given to both: on the library's
+onnxruntime 1.23.2 all 212 texts are identical, on 1.31.1 it is 182, with nothing else changed.
+Padding short audio is ours.
 """
 
 from __future__ import annotations
