@@ -7,11 +7,14 @@ is installed or run.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -24,6 +27,8 @@ from edge_assistant.store.sources import PypiSource
 _PLATFORM = "manylinux_2_34_x86_64"
 _MAX_WHEEL_BYTES = 400_000_000
 _POLL_S = 0.2
+_PREFIX = ".wheels-"
+_STALE_S = 86_400
 _BLOCK_BYTES = 1 << 20
 
 
@@ -38,7 +43,8 @@ class Wheels:
 
     def __init__(self, parent: Path, progress: Progress, pip_options: tuple[str, ...] = ()) -> None:
         parent.mkdir(parents=True, exist_ok=True)
-        self._room = tempfile.TemporaryDirectory(prefix=".wheels-", dir=parent)
+        _sweep(parent)
+        self._room = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)
         self._folder = Path(self._room.name)
         self._progress = progress
         self._options = pip_options
@@ -110,6 +116,14 @@ class Wheels:
         if process.returncode != 0 or len(wheels) != 1:
             raise _unavailable(source, output.read_text("utf-8", "replace"))
         return wheels[0]
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what a process that was killed left behind; a pull that runs is younger than a day."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _STALE_S:
+                shutil.rmtree(folder)
 
 
 def _environment(folder: Path) -> dict[str, str]:

