@@ -110,18 +110,21 @@ def build_voice(
     from edge_assistant.tts.cache import CachedVoice
 
     model = _open(store, config.tts.voice, "tts")
+    voice: Voice
     if model.entry.engine == "espeak":
         voice = _espeak(config, model.entry.languages[0])
     elif model.entry.engine == "piper":
         voice = _piper(config, model)
-        if config.tts.fallback:
-            from edge_assistant.tts.fallback import FallbackVoice
-
-            backup = _espeak(config, model.entry.languages[0])
-            voice = FallbackVoice(voice, backup, on_fallback)
     else:
         raise _unfit(model, "speak", "tts")
-    return CachedVoice(voice, config.tts.cache_bytes) if config.tts.cache_bytes else voice
+    if config.tts.cache_bytes:
+        voice = CachedVoice(voice, config.tts.cache_bytes)
+    if model.entry.engine == "espeak" or not config.tts.fallback:
+        return voice
+    from edge_assistant.tts.fallback import FallbackVoice
+
+    # Outside the cache, so that a phrase that espeak had to speak is not kept as the voice's own.
+    return FallbackVoice(voice, _espeak(config, model.entry.languages[0]), on_fallback)
 
 
 def voice_language(config: Config, store: Store) -> str:
