@@ -1,6 +1,7 @@
 """A voice assistant that runs wholly on its owner's machine.
 
-Importing this package costs nothing: engines are imported by the adapter that wraps them, when it is built.
+Importing this package costs nothing: engines are imported by the adapter that wraps them, when it
+is built.
 """
 
 from importlib.metadata import PackageNotFoundError, version
