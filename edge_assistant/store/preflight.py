@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 BASE_BYTES = 4_000_000_000
-"""Address space beyond the file itself. Peaks here (x86-64, one thread each): llama.cpp 0.35 GB with a
-98 MB model, whisper.cpp 0.72 GB with one of 3 MB, onnxruntime 0.30 GB. Reserved is not used, so the
-bound may be generous."""
+"""Address space beyond the file itself. Peaks here (x86-64, one thread): llama.cpp 0.35 GB with a
+model of 98 MB, whisper.cpp 0.72 GB with one of 3 MB, onnxruntime 0.30 GB. Reserved is not
+used, so the bound may be generous."""
 MARK = "preflight: "
 
 

@@ -11,10 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 import zlib
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -122,7 +122,7 @@ def _sweep(parent: Path) -> None:
     """Remove what a process that was killed left behind; a pull that runs is younger than a day."""
     for folder in parent.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > _STALE_S:
+            if datetime.now(UTC).timestamp() - folder.stat().st_mtime > _STALE_S:
                 shutil.rmtree(folder)
 
 
