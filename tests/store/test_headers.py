@@ -188,6 +188,12 @@ def test_hostile_dimensions_in_ggml(n_dims: int, path: Path) -> None:
     assert "dimensions" in refusal(path, spoiled, "ggml")
 
 
+def test_ggml_in_f32_would_end_the_process_and_is_refused(path: Path) -> None:
+    path.write_bytes(make.ggml_whisper(ftype=0))
+    with pytest.raises(ModelCorrupt, match="ftype 0"):
+        inspect(path)
+
+
 def test_other_lies_of_ggml(path: Path) -> None:
     good = make.ggml_whisper()
     vocabulary = START.size + 8 + 80 * 201 * 4

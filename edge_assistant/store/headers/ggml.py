@@ -20,8 +20,11 @@ _COUNT = struct.Struct("<I")
 _N_FFT = 201
 _MAX_TOKEN_BYTES = 1024
 _VOCABULARIES = {51864: "English", 51865: "multilingual", 51866: "multilingual"}
-_FTYPES = {0: 0, 1: 1, 2: 2, 3: 3, 7: 8, 8: 6, 9: 7, 10: 10, 11: 11, 12: 12, 13: 13, 14: 14}
-"""`ftype` of the file (without its version, the thousands) to the type of its 2-D weights."""
+_FTYPES = {1: 1, 2: 2, 3: 3, 7: 8, 8: 6, 9: 7, 10: 10, 11: 11, 12: 12, 13: 13, 14: 14}
+"""`ftype` of the file (without its version, the thousands) to the type of its 2-D weights.
+
+0, all in F32, is left out: its convolutions are F32 too, and whisper.cpp ends the process at the
+first of them (an assertion that the kernel is F16)."""
 
 _Tensor = tuple[tuple[int, ...], int]
 
