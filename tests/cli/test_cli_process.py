@@ -40,8 +40,16 @@ def start(program: str, environ: dict[str, str]) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-@pytest.mark.parametrize("work", [OBEDIENT, DEAF])
+@pytest.mark.parametrize(
+    ("name", "code", "work"),
+    [
+        ("SIGINT", 130, OBEDIENT),
+        ("SIGTERM", 143, OBEDIENT),
+        ("SIGHUP", 129, OBEDIENT),
+        ("SIGTERM", 143, DEAF),
+    ],
+    ids=["int", "term", "hup", "deaf"],
+)
 def test_a_signal_ends_it_with_its_code(
     environ: dict[str, str], name: str, code: int, work: str
 ) -> None:

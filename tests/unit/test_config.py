@@ -165,7 +165,8 @@ def test_fuzzed_files_never_do_worse_than_an_error(tmp_path: Path) -> None:
     """200 broken files: each is a configuration, or an error that says where."""
     chance = random.Random(11)
     sound = switched_on(template(load_profile("kiosk")))
-    accepted, refusals = 0, []
+    accepted = 0
+    refusals: list[tuple[Path, ConfigError]] = []
     for number in range(200):
         path = tmp_path / f"{number}.toml"
         path.write_bytes(fuzzed(sound, chance))
@@ -174,10 +175,10 @@ def test_fuzzed_files_never_do_worse_than_an_error(tmp_path: Path) -> None:
             accepted += 1
         except ConfigError as error:
             refusals.append((path, error))
-    for path, error in refusals:
-        assert error.code.startswith("config-")
-        assert error.hint
-        assert re.search(rf"{re.escape(str(path))}(:\d+: | is not UTF-8)", error.message)
+    for path, refusal in refusals:
+        assert refusal.code.startswith("config-")
+        assert refusal.hint
+        assert re.search(rf"{re.escape(str(path))}(:\d+: | is not UTF-8)", refusal.message)
     assert accepted > 10
     assert len(refusals) > 100
 
