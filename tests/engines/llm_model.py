@@ -14,6 +14,7 @@ from edge_assistant.llm.protocol import LanguageModel, Message
 from edge_assistant.llm.settings import Settings
 from tests.engines.conftest import StarterFile
 from tests.engines.tiny_gguf import write_tiny_gguf
+from tests.fakes.engines import FakeLlm
 
 GREEDY = Settings(temperature=0.0, max_tokens=24, num_threads=1, num_threads_batch=1)
 SYSTEM = Message(role="system", content="You are a helpful voice assistant.")
@@ -56,6 +57,11 @@ def tiny_recurrent(folder: Path, _starter: StarterFile) -> LanguageModel:
 def starter(_folder: Path, starter_file: StarterFile) -> LanguageModel:
     """The real one."""
     return starter_llm(starter_file)
+
+
+def fake(_folder: Path, _starter: StarterFile) -> LanguageModel:
+    """The stand-in of the screenplays: it has no cache and no limits."""
+    return FakeLlm("It is three o'clock in the afternoon.")
 
 
 def reply(llm: LanguageModel, *messages: Message, token: CancelToken | None = None) -> str:

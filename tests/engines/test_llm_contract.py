@@ -16,6 +16,7 @@ from tests.engines.llm_model import (
     SYSTEM,
     Build,
     assistant,
+    fake,
     reply,
     starter,
     tiny_attention,
@@ -41,14 +42,10 @@ ODD = (
 )
 
 
-@pytest.fixture(
-    params=[
-        tiny_attention,
-        tiny_recurrent,
-        pytest.param(starter, marks=pytest.mark.model),
-    ],
-    ids=lambda build: build.__name__,
-)
+REAL = [tiny_attention, tiny_recurrent, pytest.param(starter, marks=pytest.mark.model)]
+
+
+@pytest.fixture(params=REAL, ids=lambda build: build.__name__)
 def build(request: pytest.FixtureRequest) -> Build:
     made: Build = request.param
     return made
@@ -57,6 +54,16 @@ def build(request: pytest.FixtureRequest) -> Build:
 @pytest.fixture
 def llm(build: Build, tmp_path: Path, starter_file: StarterFile) -> Iterator[LanguageModel]:
     made = build(tmp_path, starter_file)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=[*REAL, fake], ids=lambda build: build.__name__)
+def any_llm(
+    request: pytest.FixtureRequest, tmp_path: Path, starter_file: StarterFile
+) -> Iterator[LanguageModel]:
+    """Also the stand-in, for what it promises too."""
+    made: LanguageModel = request.param(tmp_path, starter_file)
     yield made
     made.close()
 
@@ -132,23 +139,36 @@ def test_cancel_at_any_step_leaves_no_trace(
     assert reply(llm, *LATER) == fresh_replies[LATER]
 
 
-def test_a_token_that_is_cancelled_already(llm: LanguageModel) -> None:
+def test_a_token_that_is_cancelled_already(any_llm: LanguageModel) -> None:
     token = CancelToken()
     token.cancel("before it began")
     with pytest.raises(TurnCancelled):
-        llm.prefill(QUESTION, token)
+        any_llm.prefill(QUESTION, token)
     with pytest.raises(TurnCancelled):
-        reply(llm, *QUESTION, token=token)
+        reply(any_llm, *QUESTION, token=token)
 
 
-def test_cancelled_between_two_pieces(llm: LanguageModel, fresh_replies: Replies) -> None:
+def test_cancelled_between_two_pieces(any_llm: LanguageModel) -> None:
     token = CancelToken()
-    pieces = llm.generate(OTHER, token)
+    pieces = any_llm.generate(OTHER, token)
     assert next(pieces)
     token.cancel("enough")
     with pytest.raises(TurnCancelled):
         next(pieces)
+    assert reply(any_llm, *OTHER)
+
+
+def test_a_cancelled_reply_counts_and_leaves_no_trace(
+    llm: LanguageModel, fresh_replies: Replies
+) -> None:
+    token = CancelToken()
+    pieces = llm.generate(OTHER, token)
+    next(pieces)
+    token.cancel("enough")
+    with pytest.raises(TurnCancelled):
+        next(pieces)
     assert llm.stats.generated_tokens > 0
+    assert llm.stats.prompt_tokens == llm.count_tokens(OTHER)
     assert reply(llm, *OTHER) == fresh_replies[OTHER]
 
 
@@ -162,8 +182,8 @@ def test_closing_the_iterator_stops_the_reply(llm: LanguageModel, fresh_replies:
 
 
 @pytest.mark.parametrize("text", ODD, ids=ascii)
-def test_whatever_is_said_gets_whole_characters(llm: LanguageModel, text: str) -> None:
-    for piece in llm.generate([SYSTEM, user(text)], CancelToken()):
+def test_whatever_is_said_gets_whole_characters(any_llm: LanguageModel, text: str) -> None:
+    for piece in any_llm.generate([SYSTEM, user(text)], CancelToken()):
         assert piece.encode()  # not empty, and UTF-8
         assert "\N{REPLACEMENT CHARACTER}" not in piece
 
