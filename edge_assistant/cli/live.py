@@ -24,6 +24,7 @@ _STATES: Final = {
     "unducked": ("magenta", "speaking"),
     "yielded": ("green", "listening"),
     "playback_finished": ("green", "listening"),
+    "turn_finished": ("green", "listening"),
     "error": ("green", "listening"),
 }
 """What the line says after an event."""
@@ -89,10 +90,9 @@ def _line_of(event: Mapping[str, Any]) -> Text | None:
             return Text.assemble(("you        ", "cyan"), event["text"])
         case "playback_finished" if event.get("heard"):
             return Text.assemble(("assistant  ", "magenta"), event["heard"])
-        case "yielded" if event.get("heard"):
-            return Text.assemble(
-                ("assistant  ", "magenta"), event["heard"], ("  (interrupted)", "dim")
-            )
+        case "yielded":
+            heard = event.get("heard", "")
+            return Text.assemble(("assistant  ", "magenta"), heard, ("  (interrupted)", "dim"))
         case "latency":
             return Text(f"           {latency_text(event)}", "dim")
         case "error":
