@@ -13,6 +13,9 @@ OnCapture = Callable[[Samples, int, float], None]
 OnPlayback = Callable[[Samples, int, float], None]
 """(out, first_frame, dac_time_s): fill all of `out`, float32 (frames,) at `playback_rate`."""
 
+OnBack = Callable[[], None]
+"""The device that was lost delivers blocks again."""
+
 OnLost = Callable[[Exception | None], None]
 """(error): the card lost its device (an AudioError), or its input has ended (None)."""
 
@@ -49,6 +52,9 @@ class SoundCard(Protocol):
         before it is answered. A real sound card says False, and `on_capture` never waits.
         """
         ...
+
+    on_back: OnBack | None
+    """Called, if set, when a lost device is back; set it before `start`."""
 
     def start(self, on_capture: OnCapture, on_playback: OnPlayback, on_lost: OnLost) -> None:
         """Open the streams; callbacks may come before this returns.

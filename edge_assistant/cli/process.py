@@ -28,6 +28,8 @@ def prepare() -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     # Or numpy's linear algebra starts a thread per core next to those of the engines.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Or PulseAudio behind PortAudio chooses buffers of seconds, and on a null sink stalls on them.
+    os.environ.setdefault("PULSE_LATENCY_MSEC", "30")
     for signum in _SIGNALS:
         if signum.name != "SIGHUP" or signal.getsignal(signum) is not signal.SIG_IGN:  # nohup
             signal.signal(signum, _stop_at_once)

@@ -275,6 +275,7 @@ class Assistant:
         assert self._ears is not None
         assert self._playout is not None
         on_capture = self._capture_and_settle if self._card.is_lock_step else self._ears.on_capture
+        self._card.on_back = self._back
         self._card.start(on_capture, self._playout.on_playback, self._lost)
 
     def _capture_and_settle(self, block: Samples, first_frame: int, time_s: float) -> None:
@@ -304,6 +305,9 @@ class Assistant:
             self._report(error)
         else:
             self._report(PipelineError("card-failed", f"The card failed: {error}", "restart"))
+
+    def _back(self) -> None:
+        self._log.emit("device_back", self._clock.now_frames(), card=self._card.name)
 
     def _report(self, error: EdgeAssistantError) -> None:
         self._log.emit(
