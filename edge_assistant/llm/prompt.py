@@ -58,7 +58,9 @@ def _chatml(name: str, **changes: str) -> Template:
 TEMPLATES: dict[str, Template] = {
     template.name: template
     for template in (
-        # SmolLM2 and Qwen2.5: tokenizer_config.json of their -Instruct repositories.
+        # SmolLM2 (the same as the template inside the starter's file) and Qwen2.5. This and those
+        # below follow the families' published formats as we know them; of these, only SmolLM2's
+        # was held against its file. The markers of all are checked against the model at load.
         _chatml("chatml"),
         # Qwen3 with enable_thinking=False: the model finds its thoughts already thought.
         _chatml("qwen3", open_reply="<think>\n\n</think>\n\n"),

@@ -41,6 +41,11 @@ class LanguageModel(Protocol):
         """Of the last call, also if it was cancelled."""
         ...
 
+    @property
+    def prompt_budget(self) -> int:
+        """Most tokens that a prompt may have, so that a whole reply fits behind it."""
+        ...
+
     def prefill(self, messages: Sequence[Message], token: CancelToken) -> None:
         """Evaluate `messages` ahead of time, up to where the next user message opens.
 

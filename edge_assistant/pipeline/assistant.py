@@ -251,7 +251,7 @@ class Assistant:
             history=self._history,
             log=self._log,
             clock=self._clock,
-            llm_settings=self._config.llm,
+            system_prompt=self._config.llm.system_prompt,
         )
         orders = Orders(
             playout=playout,

@@ -137,14 +137,12 @@ class Thinker:
         *,
         history: History,
         system_prompt: str,
-        prompt_budget: int,
         voice: Channel[SpeakJob | SwapJob[Voice]],
         clock: SampleClock,
     ) -> None:
         self.engine = model
         self._history = history
         self._system_prompt = system_prompt
-        self._prompt_budget = prompt_budget
         self._voice = voice
         self._clock = clock
 
@@ -163,7 +161,7 @@ class Thinker:
             self._system_prompt,
             user,
             count=self.engine.count_tokens,
-            budget=self._prompt_budget,
+            budget=self.engine.prompt_budget,
         )
 
     def _answer(self, attempt: Attempt) -> None:

@@ -9,7 +9,6 @@ from edge_assistant.clock import SampleClock
 from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.llm.history import History
 from edge_assistant.llm.protocol import LanguageModel
-from edge_assistant.llm.settings import Settings as LlmSettings
 from edge_assistant.pipeline.attempt import Attempt
 from edge_assistant.pipeline.loading import Engines
 from edge_assistant.pipeline.stage import Stage
@@ -58,7 +57,7 @@ class Workshop:
         history: History,
         log: EventLog,
         clock: SampleClock,
-        llm_settings: LlmSettings,
+        system_prompt: str,
     ) -> None:
         self._engines = engines
         self._report = report
@@ -78,8 +77,7 @@ class Workshop:
         self._thinker = Thinker(
             engines.llm,
             history=history,
-            system_prompt=llm_settings.system_prompt,
-            prompt_budget=llm_settings.n_ctx - llm_settings.max_tokens,
+            system_prompt=system_prompt,
             voice=self.tts.channel,
             clock=clock,
         )

@@ -92,6 +92,7 @@ class FakeLlm:
         self.prompts: list[list[Message]] = []
         self.prefilled: list[list[Message]] = []
         self.is_closed = False
+        self.prompt_budget = 1000
         self.stats = GenerationStats(
             prompt_tokens=0, reused_tokens=0, generated_tokens=0, ttft_s=0.0
         )
