@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+if TYPE_CHECKING:
+    from edge_assistant.config import Config
 
 _KEYS: Final = {
     "llm": "llm.model",
@@ -32,11 +35,14 @@ _FLAGS: Final = {
 }
 
 
-def takes_config(*flags: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def takes_config(
+    *flags: str, reloads: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a verb the flags for its configuration, and the finished `config` as an argument.
 
     Args:
         flags: which of `_FLAGS` it has, besides `--config`, `--profile` and `--set`.
+        reloads: also give it `reload`, which reads the same layers once more.
     """
 
     def decorate(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,7 +60,13 @@ def takes_config(*flags: str) -> Callable[[Callable[..., Any]], Callable[..., An
                 value = arguments.pop(flag)
                 if value is not None:
                     overrides[_KEYS[flag]] = value
-            return verb(config=load(config_file, profile, overrides), **arguments)
+
+            def reload() -> Config:
+                return load(config_file, profile, overrides)
+
+            if reloads:
+                arguments["reload"] = reload
+            return verb(config=reload(), **arguments)
 
         options = [
             click.option(

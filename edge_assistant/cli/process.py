@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, TypeVar
 
@@ -46,6 +47,20 @@ def _stop_at_once(signum: int, frame: FrameType | None) -> NoReturn:
     for each in _SIGNALS:
         signal.signal(each, lambda again, _frame: os._exit(128 + again))
     raise SystemExit(128 + signum)
+
+
+@contextmanager
+def on_hangup(action: Callable[[], None]) -> Iterator[None]:
+    """Let SIGHUP call `action`, where there is such a signal; elsewhere it ends the process."""
+    signum = getattr(signal, "SIGHUP", None)
+    if signum is None or signal.getsignal(signum) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signum, lambda _signum, _frame: action())
+    try:
+        yield
+    finally:
+        signal.signal(signum, before)
 
 
 def in_worker(work: Callable[[CancelToken], T], name: str) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -10,8 +11,9 @@ import click
 from edge_assistant.cli.keys import has_keys, keys
 from edge_assistant.cli.options import takes_config
 from edge_assistant.cli.output import err, note, report
+from edge_assistant.cli.process import in_worker, on_hangup
 from edge_assistant.cli.session import running
-from edge_assistant.errors import DeviceNotFound
+from edge_assistant.errors import DeviceNotFound, EdgeAssistantError
 
 _LOOK_S = 0.2
 """How long a pressed q may wait."""
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from edge_assistant.audio.card import SoundCard
     from edge_assistant.config import Config
+    from edge_assistant.pipeline.assistant import Assistant
 
 
 @click.command()
@@ -30,12 +33,15 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Without a sound card, hold one conversation through files instead.",
 )
-@takes_config("llm", "voice", "stt", "listen", "input_device", "output_device")
-def run(events: str | None, demo_if_silent: bool, config: Config) -> None:
+@takes_config("llm", "voice", "stt", "listen", "input_device", "output_device", reloads=True)
+def run(
+    events: str | None, demo_if_silent: bool, config: Config, reload: Callable[[], Config]
+) -> None:
     """Talk: microphone and loudspeaker, live. Interrupt it whenever you like.
 
     On a terminal, q ends and space interrupts a reply; with `--listen push`, space opens the ear
-    and closes it again.
+    and closes it again. r (or the signal HUP) reads the configuration again and changes models and
+    voice between two turns.
     """
     from pathlib import Path
 
@@ -52,16 +58,20 @@ def run(events: str | None, demo_if_silent: bool, config: Config) -> None:
         note("so here is one conversation through a sound card made of files:")
         demonstrate(config)
         return
-    talk(config, card, Path(events) if events else None)
+    talk(config, card, Path(events) if events else None, reload)
 
 
-def talk(config: Config, card: SoundCard, events: Path | None) -> None:
+def talk(
+    config: Config, card: SoundCard, events: Path | None, reload: Callable[[], Config]
+) -> None:
     """Converse on `card` until the user has enough of it."""
     from edge_assistant.cli.live import Screen
 
-    closed = threading.Event()
+    closed, wants_reload = threading.Event(), threading.Event()
     is_push = config.turns.listen == "push"
-    help_text = f"space {'talks' if is_push else 'interrupts'}, q ends" if has_keys() else ""
+    help_text = (
+        f"space {'talks' if is_push else 'interrupts'}, r reloads, q ends" if has_keys() else ""
+    )
     screen = Screen(err(), help_text)
     with screen, running(config, card, events, screen.show) as assistant:
         is_open = False
@@ -70,6 +80,8 @@ def talk(config: Config, card: SoundCard, events: Path | None) -> None:
             nonlocal is_open
             if key in "qQ":
                 closed.set()
+            elif key in "rR":
+                wants_reload.set()
             elif key == " " and is_push:
                 is_open = not is_open
                 (assistant.press if is_open else assistant.release)()
@@ -77,6 +89,18 @@ def talk(config: Config, card: SoundCard, events: Path | None) -> None:
                 assistant.press()  # takes the floor from a reply, and gives it back unused
                 assistant.release()
 
-        with keys(on_key):
+        with keys(on_key), on_hangup(wants_reload.set):
             while not closed.is_set() and not assistant.wait_closed(_LOOK_S):
-                pass
+                if wants_reload.is_set():
+                    wants_reload.clear()
+                    change_models(assistant, reload)
+
+
+def change_models(assistant: Assistant, reload: Callable[[], Config]) -> None:
+    """Put in place what the configuration names now; a mistake in it changes nothing."""
+    try:
+        changed = in_worker(lambda _token: assistant.reconfigure(reload()), "reload")
+    except EdgeAssistantError as error:
+        report(error)
+    else:
+        note(f"changed: {', '.join(changed)}" if changed else "no model or voice has changed")

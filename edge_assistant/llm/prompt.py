@@ -108,7 +108,7 @@ def find_template(name: str) -> Template:
         raise ModelIncompatible(
             "unknown-chat-template",
             f"no chat template is called {name!r}; known are {known}",
-            "name the one of the model's family: edge-assistant models add FILE --template NAME",
+            "name the one of the model's family: edge-assistant run --set llm.template=NAME",
         ) from None
 
 

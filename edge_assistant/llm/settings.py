@@ -17,7 +17,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Which model answers, at what cost, and in what manner."""
 
     model: str = "smollm2-135m-instruct"
-    """Id in the catalog."""
+    """Id in the catalog, or the path of a GGUF file."""
+    template: str = ""
+    """Chat template of the model's family, such as chatml or llama3, for a file of your own; empty
+    = what the catalog says, or what the marks in the file tell."""
     system_prompt: str = SYSTEM_PROMPT
     """What the model is told before the conversation; evaluated once, then kept in the KV cache."""
     n_ctx: Annotated[int, msgspec.Meta(ge=256, le=131_072)] = 2048

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Final
 
+from msgspec import structs
+
 from edge_assistant.audio.card import SoundCard
 from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE, Samples, frames_of_ms
 from edge_assistant.audio.playout import Playout
@@ -33,6 +35,9 @@ STOP_TIMEOUT_S: Final = 2.0
 CLOCK_AHEAD_MS: Final = 20
 """How far the sample clock runs on between two blocks: the longest block of our cards."""
 
+
+RELOADABLE: Final = ("stt", "llm", "tts")
+"""Sections of the configuration whose engines can be changed without a restart."""
 
 SETTLE_S: Final = 0.01
 """Longest that a lock-step card waits for the floor: half of its block."""
@@ -156,27 +161,43 @@ class Assistant:
     def use(
         self, *, llm: str | None = None, voice: str | None = None, stt: str | None = None
     ) -> None:
-        """Load other models and put them in place between two turns, without a restart.
+        """Change models by id or path; see `reconfigure`."""
+        names = {"llm.model": llm, "tts.voice": voice, "stt.model": stt}
+        self.reconfigure(self._config.with_overrides(names))
 
-        Blocks while loading. The history stays. What was there before goes on until the new one
-        is ready, and for good if that fails.
+    def reconfigure(self, config: Config) -> tuple[str, ...]:
+        """Load what `config` changes of `stt`, `llm`, `tts`; put it in place between two turns.
+
+        Blocks while loading; the conversation goes on with what is there until the new engine is
+        ready, and keeps its history. The other sections need a restart and stay as they are.
+
+        Returns:
+            The sections that were changed.
 
         Raises:
-            EdgeAssistantError: no such model, or it cannot be used; nothing was changed.
+            EdgeAssistantError: no such model, or it cannot be used; sections before it in the order
+                above are changed, it and those after it are not.
         """
         if self._workshop is None:
             raise _not_running()
-        names = {"llm.model": llm, "tts.voice": voice, "stt.model": stt}
-        config = self._config.with_overrides({k: v for k, v in names.items() if v is not None})
         store = self._open_store()
-        if stt is not None:
-            self._workshop.use_recognizer(build.build_recognizer(config, store))
-        if llm is not None:
-            self._workshop.use_llm(build.build_llm(config, store))
-        if voice is not None:
-            language = build.voice_language(config, store)
-            self._workshop.use_voice(build.build_voice(config, store, self._report), language)
-        self._config = config
+        changed = [
+            name for name in RELOADABLE if getattr(config, name) != getattr(self._config, name)
+        ]
+        for name in changed:
+            match name:
+                case "stt":
+                    self._workshop.use_recognizer(build.build_recognizer(config, store))
+                case "llm":
+                    engine = build.build_llm(config, store)
+                    self._workshop.use_llm(engine, config.llm.system_prompt)
+                case "tts":
+                    language = build.voice_language(config, store)
+                    self._workshop.use_voice(
+                        build.build_voice(config, store, self._report), language
+                    )
+            self._config = structs.replace(self._config, **{name: getattr(config, name)})
+        return tuple(changed)
 
     def press(self) -> None:
         """The push-to-talk key went down: the floor is the user's, whoever is speaking."""

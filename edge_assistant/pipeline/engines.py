@@ -91,7 +91,8 @@ def build_llm(config: Config, store: Store) -> LanguageModel:
         raise _unfit(model, "answer", "llm")
     from edge_assistant.llm.llamacpp import LlamaCpp
 
-    return LlamaCpp(model.path, template=model.entry.template, settings=config.llm)
+    template = config.llm.template or model.entry.template
+    return LlamaCpp(model.path, template=template, settings=config.llm)
 
 
 def build_voice(

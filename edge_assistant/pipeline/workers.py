@@ -89,6 +89,8 @@ class SwapJob(Generic[Engine]):
     engine: Engine
     language: str = ""
     """Of a voice."""
+    system_prompt: str = ""
+    """Of a language model."""
     token: CancelToken = field(default_factory=CancelToken)
 
 
@@ -138,19 +140,21 @@ class Thinker:
         history: History,
         system_prompt: str,
         voice: Channel[SpeakJob | SwapJob[Voice]],
+        log: EventLog,
         clock: SampleClock,
     ) -> None:
         self.engine = model
         self._history = history
         self._system_prompt = system_prompt
         self._voice = voice
+        self._log = log
         self._clock = clock
 
     def handle(self, job: AnswerJob | PrefillJob | SwapJob[LanguageModel]) -> None:
         match job:
             case SwapJob():
                 self.engine.close()
-                self.engine = job.engine
+                self.engine, self._system_prompt = job.engine, job.system_prompt
             case PrefillJob():
                 self.engine.prefill(self._messages(None), job.token)
             case AnswerJob():
@@ -184,6 +188,8 @@ class Thinker:
     def _give(self, clause: str, attempt: Attempt) -> None:
         if clause.strip():
             attempt.is_on_its_way = True
+            now = self._clock.now_frames()
+            self._log.emit("reply", now, attempt.turn, draft=attempt.draft, text=clause)
             self._voice.put(SpeakJob(attempt=attempt, text=clause), attempt.token)
 
 

@@ -79,6 +79,7 @@ class Workshop:
             history=history,
             system_prompt=system_prompt,
             voice=self.tts.channel,
+            log=log,
             clock=clock,
         )
         self.llm: Stage[AnswerJob | PrefillJob | SwapJob[LanguageModel]] = Stage(
@@ -115,8 +116,9 @@ class Workshop:
     def use_recognizer(self, engine: Recognizer) -> None:
         self._swap(self.stt.channel.offer(SwapJob(engine=engine)), engine)
 
-    def use_llm(self, engine: LanguageModel) -> None:
-        self._swap(self.llm.channel.offer(SwapJob(engine=engine)), engine)
+    def use_llm(self, engine: LanguageModel, system_prompt: str) -> None:
+        job = SwapJob(engine=engine, system_prompt=system_prompt)
+        self._swap(self.llm.channel.offer(job), engine)
 
     def use_voice(self, engine: Voice, language: str) -> None:
         job = SwapJob(engine=engine, language=language)

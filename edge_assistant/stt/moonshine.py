@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,12 +21,8 @@ import numpy as np
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples, sanitize
 from edge_assistant.cancel import CancelToken
-from edge_assistant.errors import (
-    ModelCorrupt,
-    ModelIncompatible,
-    ModelNotFound,
-    TranscriptionError,
-)
+from edge_assistant.errors import ModelIncompatible, TranscriptionError
+from edge_assistant.onnx import InferenceFailed, open_session, stoppable
 from edge_assistant.stt import invention
 from edge_assistant.stt.pieces import cut_at_pauses
 from edge_assistant.stt.protocol import Segment, Transcript
@@ -76,8 +70,8 @@ class MoonshineRecognizer:
         self, *, encoder: Path, decoder: Path, tokenizer: Path, num_threads: int = 1
     ) -> None:
         self._tokenizer = Tokenizer.read(tokenizer)
-        self._encoder: Any | None = _open_session(encoder, num_threads)
-        self._decoder: Any | None = _open_session(decoder, num_threads)
+        self._encoder: Any | None = open_session(encoder, hint=_HINT, num_threads=num_threads)
+        self._decoder: Any | None = open_session(decoder, hint=_HINT, num_threads=num_threads)
         encoder_inputs = {each.name for each in self._encoder.get_inputs()}
         decoder_inputs = {each.name: each.shape for each in self._decoder.get_inputs()}
         self._past = {
@@ -121,8 +115,11 @@ class MoonshineRecognizer:
     def _text_of(self, piece: Samples, token: CancelToken) -> str:
         if invention.is_silent(piece):
             return ""
-        with _stoppable(token) as run_options:
-            decoded = self._decode(piece, run_options, token)
+        try:
+            with stoppable(token) as run_options:
+                decoded = self._decode(piece, run_options, token)
+        except InferenceFailed as error:
+            raise TranscriptionError("stt-failed", f"Moonshine failed: {error}") from error
         text = self._tokenizer.text(decoded.ids)
         if invention.is_invented(text, mean_log_prob=decoded.mean_log_prob):
             _LOGGER.debug("left out as invented: mean log-probability %.2f", decoded.mean_log_prob)
@@ -176,40 +173,6 @@ class MoonshineRecognizer:
                 if step == 0 or ".decoder." in name:
                     feed[name.replace("present", "past_key_values")] = value
         return _Decoded(ids=ids, mean_log_prob=total_log_prob / (step + 1))
-
-
-@contextmanager
-def _stoppable(token: CancelToken) -> Iterator[Any]:
-    """RunOptions that the token terminates; onnxruntime's failures become ours."""
-    import onnxruntime
-
-    run_options = onnxruntime.RunOptions()
-    unsubscribe = token.on_cancel(lambda: setattr(run_options, "terminate", True))
-    try:
-        yield run_options
-    except Exception as error:  # onnxruntime's errors share no base class but this one
-        token.raise_if_cancelled()
-        raise TranscriptionError("stt-failed", f"Moonshine failed: {error}") from error
-    finally:
-        unsubscribe()
-
-
-def _open_session(path: Path, num_threads: int) -> Any:
-    if not path.is_file():
-        raise ModelNotFound("model-not-found", f"No speech recognition model at {path}", _HINT)
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class but this one
-        raise ModelCorrupt(
-            "model-unreadable", f"{path} is no ONNX model: {error}", _HINT
-        ) from error
 
 
 def _empty(shape: list[int | str]) -> tuple[int, ...]:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from edge_assistant.audio.format import Samples, sanitize
 from edge_assistant.cancel import CancelToken
-from edge_assistant.errors import ModelIncompatible, ModelNotFound, SynthesisError
+from edge_assistant.errors import ModelIncompatible, SynthesisError
+from edge_assistant.onnx import InferenceFailed, open_session, stoppable
 from edge_assistant.tts.harmless import harmless
 from edge_assistant.tts.piper_config import PiperFile, read_piper_config
 from edge_assistant.tts.protocol import SpeechChunk
@@ -27,6 +28,7 @@ from edge_assistant.tts.trim import AUDIBLE, leading_cut, with_pause
 _SENTENCE: Final = re.compile(
     r".+?(?:[.!?\u2026]+[\"'\u2019\u201d)\]]*\s+|[\u3002\uff01\uff1f]+|$)", re.S
 )
+_HINT: Final = "look at the file: edge-assistant models verify"
 _PEAK: Final = 0.9
 """Every sentence is scaled to this peak; piper-tts does the same to 1.0."""
 
@@ -69,7 +71,7 @@ class PiperTts:
             dtype=np.float32,
         )
         self._speaker = _chosen_speaker(self._config, speaker)
-        self._session: Any = _session(model, num_threads)
+        self._session: Any = open_session(model, hint=_HINT, num_threads=num_threads)
         self._inputs = _checked_inputs(self._session, model, self._config)
         self._phonemizer = _phonemizer(config, self._config)
 
@@ -134,8 +136,6 @@ class PiperTts:
             ) from error
 
     def _infer(self, phoneme_ids: list[int], token: CancelToken) -> NDArray[np.float32]:
-        import onnxruntime
-
         feed: dict[str, NDArray[Any]] = {
             "input": np.array([phoneme_ids], dtype=np.int64),
             "input_lengths": np.array([len(phoneme_ids)], dtype=np.int64),
@@ -143,17 +143,11 @@ class PiperTts:
         }
         if "sid" in self._inputs:
             feed["sid"] = np.array([self._speaker], dtype=np.int64)
-        options = onnxruntime.RunOptions()
-        forget = token.on_cancel(lambda: setattr(options, "terminate", True))
         try:
-            output = self._session.run(None, feed, options)[0]
-        # A true border: onnxruntime's exceptions have no common base but Exception.
-        except Exception as error:
-            token.raise_if_cancelled()
+            with stoppable(token) as run_options:
+                output = self._session.run(None, feed, run_options)[0]
+        except InferenceFailed as error:
             raise SynthesisError("inference-failed", f"Piper could not speak: {error}") from error
-        finally:
-            forget()
-        token.raise_if_cancelled()
         return np.asarray(output, dtype=np.float32).reshape(-1)
 
 
@@ -180,34 +174,6 @@ def _chosen_speaker(config: PiperFile, speaker: int | None) -> int:
             f"set tts.speaker to a number from 0 to {config.num_speakers - 1}",
         )
     return speaker
-
-
-def _session(model: Path, num_threads: int) -> Any:
-    import onnxruntime
-
-    if not model.is_file():
-        raise ModelNotFound(
-            "voice-file-missing",
-            f"there is no file {model}",
-            "edge-assistant models pull the voice again",
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    # Spinning threads take the language model's core: a clause then took 65 ms in place of 19.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(
-            str(model), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    # A true border: onnxruntime's exceptions have no common base but Exception.
-    except Exception as error:
-        raise ModelIncompatible(
-            "voice-unusable",
-            f"onnxruntime cannot load {model.name}: {error}",
-            "edge-assistant models verify",
-        ) from error
 
 
 def _checked_inputs(session: Any, model: Path, config: PiperFile) -> frozenset[str]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from edge_assistant.audio.format import Samples
 from edge_assistant.cancel import CancelToken
-from edge_assistant.errors import DetectionError, ModelCorrupt, ModelIncompatible, ModelNotFound
+from edge_assistant.errors import DetectionError, ModelIncompatible
+from edge_assistant.onnx import InferenceFailed, open_session, stoppable
 from edge_assistant.turn_detector.logmel import NUM_COLUMNS, NUM_MELS, log_mel
 
 _HINT: Final = "edge-assistant models pull smart-turn-v3.2"
@@ -28,23 +29,7 @@ class SmartTurn:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise ModelNotFound("model-not-found", f"No turn detector model at {path}", _HINT)
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4
-        try:
-            session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's errors share no base class but this one
-            raise ModelCorrupt(
-                "model-unreadable", f"{path} is no ONNX model: {error}", _HINT
-            ) from error
+        session = open_session(path, hint=_HINT)
         inputs = session.get_inputs()
         if len(inputs) != 1 or inputs[0].shape[1:] != [NUM_MELS, NUM_COLUMNS]:
             raise ModelIncompatible(
@@ -53,7 +38,6 @@ class SmartTurn:
                 _HINT,
             )
         self._input_name: str = inputs[0].name
-        self._new_run_options = onnxruntime.RunOptions
         self._session: Any | None = session
 
     def end_probability(self, audio: Samples, token: CancelToken) -> float:
@@ -62,17 +46,11 @@ class SmartTurn:
         if self._session is None:
             raise DetectionError("turn-detector-closed", "The turn detector is closed")
         features = log_mel(audio)[np.newaxis]
-        run_options = self._new_run_options()
-        unsubscribe = token.on_cancel(lambda: setattr(run_options, "terminate", True))
         try:
-            token.raise_if_cancelled()
-            (output,) = self._session.run(None, {self._input_name: features}, run_options)
-        except Exception as error:  # onnxruntime's errors share no base class but this one
-            token.raise_if_cancelled()
+            with stoppable(token) as run_options:
+                (output,) = self._session.run(None, {self._input_name: features}, run_options)
+        except InferenceFailed as error:
             raise DetectionError("turn-detector-failed", f"Smart Turn failed: {error}") from error
-        finally:
-            unsubscribe()
-        token.raise_if_cancelled()
         # The exported graph ends in a sigmoid, although its output is called `logits`.
         return min(max(float(output.item()), 0.0), 1.0)
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples, sanitize
-from edge_assistant.errors import DetectionError, ModelCorrupt, ModelIncompatible, ModelNotFound
+from edge_assistant.errors import DetectionError, ModelIncompatible
+from edge_assistant.onnx import InferenceFailed, failing_as_ours, open_session
 
 WINDOW_FRAMES: Final = 512
 """32 ms. The network was trained on this length at 16 kHz and on no other."""
@@ -38,7 +39,7 @@ class SileroVad:
     """
 
     def __init__(self, path: Path) -> None:
-        self._session = _open_session(path)
+        self._session = open_session(path, hint=_HINT)
         self._audio_name, self._state_name, rate_name = _input_names(self._session, path)
         self._input = np.zeros((1, CONTEXT_FRAMES + WINDOW_FRAMES), dtype=np.float32)
         self._feed: dict[str, Any] = {self._audio_name: self._input}
@@ -61,8 +62,9 @@ class SileroVad:
         self._input[0, :CONTEXT_FRAMES] = self._input[0, -CONTEXT_FRAMES:]
         self._input[0, CONTEXT_FRAMES:] = sanitize(window)
         try:
-            probability, self._feed[self._state_name] = self._session.run(None, self._feed)
-        except Exception as error:  # onnxruntime's errors share no base class but this one
+            with failing_as_ours():
+                probability, self._feed[self._state_name] = self._session.run(None, self._feed)
+        except InferenceFailed as error:
             self.reset()
             raise DetectionError("vad-failed", f"Silero VAD failed: {error}") from error
         return min(max(float(probability.item()), 0.0), 1.0)
@@ -71,24 +73,6 @@ class SileroVad:
         """Clear the recurrent state and the context."""
         self._input.fill(0.0)
         self._feed[self._state_name] = np.zeros(_STATE_SHAPE, dtype=np.float32)
-
-
-def _open_session(path: Path) -> Any:
-    if not path.is_file():
-        raise ModelNotFound("model-not-found", f"No VAD model at {path}", _HINT)
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class but this one
-        raise ModelCorrupt(
-            "model-unreadable", f"{path} is no ONNX model: {error}", _HINT
-        ) from error
 
 
 def _input_names(session: Any, path: Path) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_assistant.cancel import CancelToken, TurnCancelled
-from edge_assistant.errors import ModelIncompatible, ModelNotFound, SynthesisError
+from edge_assistant.errors import ModelCorrupt, ModelIncompatible, ModelNotFound, SynthesisError
 from edge_assistant.tts.espeak import EspeakVoice
 from edge_assistant.tts.piper import PiperTts
 from edge_assistant.tts.protocol import Voice
@@ -142,7 +142,7 @@ def test_a_config_that_is_no_voice_is_refused(tmp_path: Path, data: bytes) -> No
 def test_a_graph_that_is_none_is_refused(tmp_path: Path, data: bytes) -> None:
     model, config = write_piper_voice(tmp_path)
     model.write_bytes(data)
-    with pytest.raises(ModelIncompatible, match="voice-unusable"):
+    with pytest.raises(ModelCorrupt, match="model-unreadable"):
         PiperTts(model, config)
 
 
@@ -152,7 +152,7 @@ def test_missing_files_and_speakers_are_named(tmp_path: Path) -> None:
         PiperTts(model, config, speaker=1)
     with pytest.raises(ModelNotFound, match="voice-file-missing"):
         PiperTts(model, tmp_path / "none.json")
-    with pytest.raises(ModelNotFound, match="voice-file-missing"):
+    with pytest.raises(ModelNotFound, match="model-not-found"):
         PiperTts(tmp_path / "none.onnx", config)
 
 

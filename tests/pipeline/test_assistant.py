@@ -12,7 +12,7 @@ import pytest
 
 from edge_assistant.audio.format import SAMPLE_RATE
 from edge_assistant.config import Config
-from edge_assistant.errors import DeviceLost, PipelineError
+from edge_assistant.errors import DeviceLost, ModelError, PipelineError
 from edge_assistant.pipeline.assistant import MAX_OPEN_REQUESTS, Assistant
 from edge_assistant.pipeline.loading import Engines
 from edge_assistant.turns.events import Outcome
@@ -252,7 +252,7 @@ def test_model_and_voice_are_changed_between_two_turns(stage: Callable[..., Stag
     s.wait_for_turns(1)
     llm, voice, ears = FakeLlm("New."), FakeVoice(), FakeRecognizer("again")
     assert s.assistant._workshop is not None
-    s.assistant._workshop.use_llm(llm)
+    s.assistant._workshop.use_llm(llm, "Be new.")
     s.assistant._workshop.use_voice(voice, "en")
     s.assistant._workshop.use_recognizer(ears)
     s.ask()
@@ -261,7 +261,26 @@ def test_model_and_voice_are_changed_between_two_turns(stage: Callable[..., Stag
     assert s.voice.is_closed
     assert s.recognizer.is_closed
     assert voice.spoken == ["New."]
-    assert [m.content for m in llm.prompts[0][1:]] == ["hello there", "Old.", "again"]
+    assert [m.content for m in llm.prompts[0]] == ["Be new.", "hello there", "Old.", "again"]
+
+
+def test_a_new_configuration_changes_what_differs_and_a_wrong_one_nothing(
+    stage: Callable[..., Stage],
+) -> None:
+    s = stage()
+    slower = Config().with_overrides({"tts.rate": 0.8})
+    assert s.assistant.reconfigure(slower) == ("tts",)
+    assert s.assistant.reconfigure(slower) == ()
+    s.ask()
+    s.wait_for_turns(1)
+    assert s.voice.is_closed
+    assert not s.voice.spoken, "espeak itself has spoken"
+    assert s.named("turn_finished")[0]["outcome"] == "answered"
+    with pytest.raises(ModelError):
+        s.assistant.use(llm="no-such-model")
+    s.ask()
+    s.wait_for_turns(2)
+    assert not s.llm.is_closed
 
 
 def _pause(s: Stage) -> None:

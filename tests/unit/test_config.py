@@ -179,8 +179,8 @@ def test_fuzzed_files_never_do_worse_than_an_error(tmp_path: Path) -> None:
         assert refusal.code.startswith("config-")
         assert refusal.hint
         assert re.search(rf"{re.escape(str(path))}(:\d+: | is not UTF-8)", refusal.message)
-    assert accepted > 10
-    assert len(refusals) > 100
+    assert accepted > 50, "the fuzzing must leave some files sound"
+    assert len(refusals) > 50, "and spoil others"
 
 
 def fuzzed(sound: str, chance: random.Random) -> bytes:
