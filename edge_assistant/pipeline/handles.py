@@ -14,7 +14,7 @@ class ReplyHandle:
         self.request = request
         self._done = threading.Event()
         self.turn: int | None = None
-        """Set once the reply is over."""
+        """Set once the reply is over; None where it never had a turn."""
         self.outcome: Outcome | None = None
         self.heard = ""
         """What was played of it."""
@@ -48,7 +48,7 @@ class Handles:
             self._next += 1
             return handle
 
-    def finish(self, request: int | None, turn: int, outcome: Outcome, heard: str) -> None:
+    def finish(self, request: int | None, turn: int | None, outcome: Outcome, heard: str) -> None:
         if request is None:
             return
         with self._lock:

@@ -30,6 +30,7 @@ from edge_assistant.turns.commands import (
     Commit,
     Conclude,
     Discard,
+    DropRequest,
     Duck,
     EndTurn,
     FinishTurn,
@@ -57,8 +58,8 @@ NOTICES = {
 }
 """What is said instead of a reply, by the stage that failed. A failing voice can say nothing."""
 
-OnFinished = Callable[[int | None, int, Outcome, str], None]
-"""(request, turn, outcome, heard): a turn is over."""
+OnFinished = Callable[[int | None, int | None, Outcome, str], None]
+"""(request, turn, outcome, heard): a turn is over, or a request will never become one."""
 
 
 class Orders:
@@ -129,6 +130,8 @@ class Orders:
                 self._yield(self._attempt((command.turn, command.draft)))
             case FinishTurn():
                 self._finish(command, now)
+            case DropRequest():
+                self._on_finished(command.request, None, Outcome.STOPPED, "")
             case _:
                 assert_never(command)
 

@@ -136,6 +136,14 @@ class FinishTurn:
     outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropRequest:
+    """A stop phrase took back what a program had asked for before its turn came; tell the
+    program."""
+
+    request: int
+
+
 Command = (
     OpenTurn
     | PauseTurn
@@ -152,4 +160,5 @@ Command = (
     | Unduck
     | Yield
     | FinishTurn
+    | DropRequest
 )

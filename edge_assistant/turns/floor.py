@@ -108,9 +108,11 @@ def _tick(state: State, tick: Tick, rules: Settings) -> Step:
     if state.replies_in(ReplyPhase.YIELDING):
         return state, commands  # the endpoint waits for the loudspeaker's word
     now = state.now_frames
-    cut = replace(user, ended_frames=now, paused_frames=now, overlapped=False)
+    over_reply = state.replies_in(ReplyPhase.SPEAKING)  # which then has the floor and keeps it
+    cut = replace(user, ended_frames=now, paused_frames=now, overlapped=over_reply)
     state, ended = _endpoint(state, cut, rules)
-    return state, (*commands, *ended)
+    state, unducked = unduck_if_alone(state)
+    return state, (*commands, *ended, *unducked)
 
 
 def _is_due(state: State, user: UserTurn) -> bool:

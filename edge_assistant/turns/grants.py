@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from edge_assistant.audio.format import frames_of_ms
-from edge_assistant.turns.commands import Command, Duck, StartDraft, Unduck, Yield
+from edge_assistant.turns.commands import Command, DropRequest, Duck, StartDraft, Unduck, Yield
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import Reply, ReplyPhase, State, UserPhase, UserTurn
 
@@ -49,6 +49,12 @@ def unduck_if_alone(state: State) -> Step:
         return state, ()
     turn = state.reply.turn if state.reply is not None else 0
     return replace(state, ducked=False), (Unduck(turn=turn),)
+
+
+def drop_requests(state: State) -> Step:
+    """Take back what programs asked for: the user wants silence."""
+    dropped = tuple(DropRequest(request=each.request) for each in state.requests)
+    return replace(state, requests=()), dropped
 
 
 def start_draft(state: State, user: UserTurn, rules: Settings, *, phase: ReplyPhase) -> Step:

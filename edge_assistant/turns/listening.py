@@ -93,6 +93,14 @@ def _reopen(state: State, reply: Reply, started_frames: int, event: SpeechStarte
     return replace(state, user=user), (*commands, ResumeTurn(turn=reply.turn))
 
 
+def _is_reopened(state: State, user: UserTurn) -> bool:
+    """Whether the reply to this very turn is being silenced: the turn then ends with Yielded."""
+    return state.reply is not None and (state.reply.turn, state.reply.phase) == (
+        user.turn,
+        ReplyPhase.YIELDING,
+    )
+
+
 def speech_paused(state: State, event: SpeechPaused, rules: Settings) -> Step:
     user = state.user
     if user is None or user.phase is not UserPhase.TALKING:
@@ -140,7 +148,7 @@ def turn_judged(state: State, event: TurnJudged, rules: Settings) -> State:
 
 def push_pressed(state: State, event: PushPressed) -> Step:
     if state.user is not None and state.user.pushed:
-        return state, ()
+        return _press_on(state, state.user, event)
     commands: list[Command] = []
     if state.check is not None:
         commands.append(Discard(turn=state.check[0], draft=state.check[1], reason="push-to-talk"))
@@ -149,7 +157,7 @@ def push_pressed(state: State, event: PushPressed) -> Step:
             Discard(turn=state.reply.turn, draft=state.reply.draft, reason="push-to-talk")
         )
         state = replace(state, reply=None)
-    if state.user is not None:
+    if state.user is not None and not _is_reopened(state, state.user):
         commands.append(FinishTurn(turn=state.user.turn, outcome=Outcome.IGNORED))
     if state.replies_in(ReplyPhase.COMMITTED, ReplyPhase.SPEAKING):
         state, yielded = yield_reply(state)
@@ -157,7 +165,17 @@ def push_pressed(state: State, event: PushPressed) -> Step:
     turn, at = state.next_turn, event.at_frames
     user = UserTurn(turn=turn, started_frames=at, talking_from_frames=at, pushed=True)
     commands.append(OpenTurn(turn=turn, started_frames=at))
-    return replace(state, user=user, check=None, next_turn=turn + 1), tuple(commands)
+    # Deaf from here on: nobody would tell what became of the onset.
+    state = replace(state, user=user, check=None, onset_frames=None, next_turn=turn + 1)
+    return state, tuple(commands)
+
+
+def _press_on(state: State, user: UserTurn, event: PushPressed) -> Step:
+    """The key goes down again before the turn was taken as over: the turn goes on."""
+    if user.phase is UserPhase.TALKING:
+        return state, ()
+    user = replace(user, phase=UserPhase.TALKING, talking_from_frames=event.at_frames)
+    return replace(state, user=user), (ResumeTurn(turn=user.turn),)
 
 
 def push_released(state: State, event: PushReleased) -> Step:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from edge_assistant.turns.commands import Answer, Commit, Conclude, Discard, FinishTurn, Speak
+from edge_assistant.turns.commands import (
+    Answer,
+    Command,
+    Commit,
+    Conclude,
+    Discard,
+    FinishTurn,
+    Speak,
+)
 from edge_assistant.turns.events import (
     Outcome,
     PlaybackFinished,
@@ -14,7 +22,13 @@ from edge_assistant.turns.events import (
     Transcribed,
     Yielded,
 )
-from edge_assistant.turns.grants import Step, duck_if_speaking, unduck_if_alone, yield_reply
+from edge_assistant.turns.grants import (
+    Step,
+    drop_requests,
+    duck_if_speaking,
+    unduck_if_alone,
+    yield_reply,
+)
 from edge_assistant.turns.phrases import after_wake_phrase, is_stop
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import Reply, ReplyPhase, State
@@ -31,7 +45,7 @@ def transcribed(state: State, event: Transcribed, rules: Settings) -> Step:
     ):
         return state, ()
     if is_stop(event.text, rules.stop_phrases, at_end=reply.ends_in_aside):
-        return _drop(replace(state, requests=()), reply, "stop", Outcome.STOPPED)
+        return _drop(state, reply, "stop", Outcome.STOPPED)
     text = _addressed(event.text, rules)
     if not text:
         reason = "not addressed" if event.text else "nothing said"
@@ -50,7 +64,10 @@ def _drop(state: State, reply: Reply, reason: str, outcome: Outcome) -> Step:
     state = replace(state, reply=None)
     if reply.phase is ReplyPhase.DRAFTED:
         return state, (discard,)  # the turn is still the user's
-    return state, (discard, FinishTurn(turn=reply.turn, outcome=outcome))
+    dropped: tuple[Command, ...] = ()
+    if outcome is Outcome.STOPPED:
+        state, dropped = drop_requests(state)
+    return state, (discard, *dropped, FinishTurn(turn=reply.turn, outcome=outcome))
 
 
 def _checked(state: State, event: Transcribed, rules: Settings) -> Step:
@@ -60,9 +77,10 @@ def _checked(state: State, event: Transcribed, rules: Settings) -> Step:
     if user is None or user.turn != event.turn:
         return state, (discard,)
     if is_stop(event.text, rules.stop_phrases):
-        state, yielded = yield_reply(replace(state, user=None, requests=()))
+        state, dropped = drop_requests(replace(state, user=None))
+        state, yielded = yield_reply(state)
         stopped = FinishTurn(turn=event.turn, outcome=Outcome.STOPPED)
-        return state, (discard, *yielded, stopped)
+        return state, (discard, *yielded, *dropped, stopped)
     if rules.listen == "wake" and after_wake_phrase(event.text, rules.wake_phrase):
         state, yielded = yield_reply(replace(state, user=replace(user, overlapped=False)))
         return state, (discard, *yielded)

@@ -254,6 +254,7 @@ class Screenplay:
                 for key, token in self._tokens.items():
                     if key[0] == command.turn:
                         token.cancel("over")
+                        self.playout.discard(key)
             case _:
                 pass
 

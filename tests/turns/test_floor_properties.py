@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 
 from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE
 from edge_assistant.audio.playout import Key
-from edge_assistant.turns.commands import Commit, Discard, OpenTurn, Yield
-from edge_assistant.turns.events import PushPressed, PushReleased
+from edge_assistant.turns.commands import (
+    Answer,
+    Commit,
+    Discard,
+    DropRequest,
+    OpenTurn,
+    Speak,
+    Yield,
+)
+from edge_assistant.turns.events import PushPressed, PushReleased, Requested
 from edge_assistant.turns.settings import Settings
 from tests.fakes.screenplay import Screenplay, voice_of
 
@@ -83,6 +91,11 @@ def test_the_floor_keeps_its_promises(play: Screenplay) -> None:
     turns = {command.turn for command in play.commands(OpenTurn)} | set(play.outcomes)
     for turn in turns:
         assert len(play.outcomes.get(turn, [])) == 1, f"turn {turn}: {play.outcomes.get(turn)}"
+
+    asked = [event.request for _, event in play.events if isinstance(event, Requested)]
+    dropped = [command.request for command in play.commands(DropRequest)]
+    begun = [command.request for kind in (Answer, Speak) for command in play.commands(kind)]
+    assert sorted(asked) == sorted([*dropped, *(each for each in begun if each is not None)])
 
     committed = {
         (command.turn, command.draft): at_s
