@@ -94,8 +94,12 @@ def test_the_floor_keeps_its_promises(play: Screenplay) -> None:
 
     asked = [event.request for _, event in play.events if isinstance(event, Requested)]
     dropped = [command.request for command in play.commands(DropRequest)]
-    begun = [command.request for kind in (Answer, Speak) for command in play.commands(kind)]
-    assert sorted(asked) == sorted([*dropped, *(each for each in begun if each is not None)])
+    begun = [
+        command.request
+        for _, command in play.log
+        if isinstance(command, Answer | Speak) and command.request is not None
+    ]
+    assert sorted(asked) == sorted([*dropped, *begun])
 
     committed = {
         (command.turn, command.draft): at_s
