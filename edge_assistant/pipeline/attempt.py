@@ -62,6 +62,8 @@ class Attempt:
     """Seconds that each stage took, for the curious; not part of the latency that adds up."""
     is_on_its_way: bool = False
     """Some of the reply was given to the voice."""
+    is_over: bool = False
+    """Playout has said how much of it was heard."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _spoken: list[_Spoken] = field(default_factory=list)
 
@@ -78,15 +80,10 @@ class Attempt:
         """Whether any audio was handed to playout."""
         return self.marks.ready_frames is not None
 
-    @property
-    def spoken_text(self) -> str:
-        """All that was synthesised so far."""
-        with self._lock:
-            return _joined([piece.text for piece in self._spoken])
-
-    def add(self, text: str, chunk: SpeechChunk, voice_rate: int, playback_rate: int) -> None:
-        """Note a chunk of `text` before it is handed to playout."""
-        scale = playback_rate / voice_rate
+    def add(self, text: str, chunk: SpeechChunk, playback_frames: int) -> None:
+        """Note a chunk of `text`, and how many frames of playout it becomes, before they are
+        handed over."""
+        scale = playback_frames / max(1, len(chunk.samples))
         words = chunk.words and tuple(
             WordMark(end_char=mark.end_char, end_frames=round(mark.end_frames * scale))
             for mark in chunk.words
@@ -96,7 +93,7 @@ class Attempt:
             piece = _Spoken(
                 text=text[chunk.start_char : chunk.end_char],
                 begin_frames=begin,
-                end_frames=begin + round(len(chunk.samples) * scale),
+                end_frames=begin + playback_frames,
                 words=words if chunk.words is not None else None,
                 first_char=chunk.start_char,
             )

@@ -103,8 +103,7 @@ class Orders:
             case PauseTurn():
                 self._log.emit("speech_paused", command.ended_frames, command.turn)
             case ResumeTurn():
-                self._judge_token.cancel("resumed")
-                self._log.emit("speech_resumed", now, command.turn)
+                self._resume(command, now)
             case EndTurn():
                 self._ends[command.turn] = (command.ended_frames, command.paused_frames)
                 self._log.emit("speech_ended", command.ended_frames, command.turn)
@@ -140,6 +139,13 @@ class Orders:
         if attempt is None:
             attempt = self._attempts[key] = Attempt(key=key)
         return attempt
+
+    def _resume(self, command: ResumeTurn, now: int) -> None:
+        self._judge_token.cancel("resumed")
+        for key, attempt in self._attempts.items():
+            if key[0] == command.turn:  # its words are part of what the next attempt will answer
+                attempt.user_text = ""
+        self._log.emit("speech_resumed", now, command.turn)
 
     def _ask_judge(self, command: JudgeTurn) -> None:
         self._judge_token.cancel("another pause")
@@ -234,6 +240,7 @@ class Orders:
 
     def prefill(self) -> None:
         """Let the model take in the history while nobody waits; this also cuts its cache to it."""
+        self._idle_token.cancel("there is more to take in")
         self._idle_token = CancelToken()
         self._llm.offer(PrefillJob(token=self._idle_token))
 
@@ -245,19 +252,14 @@ class Orders:
         if attempt is None:
             return None  # discarded in the meantime
         turn, draft = fact.key
-        match fact.kind:
-            case "started":
-                return self._playback_started(attempt, fact)
-            case "finished":
-                self._remember(attempt, self._whole(attempt), is_interrupted=False)
-                return PlaybackFinished(turn=turn, draft=draft)
-            case "faded":
-                heard = attempt.heard(fact.played_frames)
-                self._remember(attempt, heard, is_interrupted=True)
-                return Yielded(turn=turn, draft=draft)
-
-    def _whole(self, attempt: Attempt) -> Heard:
-        return Heard(text=attempt.spoken_text, is_exact=True)
+        if fact.kind == "started":
+            return self._playback_started(attempt, fact)
+        is_interrupted = fact.kind == "faded"
+        if not attempt.is_over:  # a yield may come when the last frame has just been played
+            attempt.is_over = True
+            heard = attempt.heard(fact.played_frames)
+            self._remember(attempt, heard, is_interrupted=is_interrupted)
+        return (Yielded if is_interrupted else PlaybackFinished)(turn=turn, draft=draft)
 
     def _playback_started(self, attempt: Attempt, fact: PlayoutFact) -> Event:
         now = self._clock.now_frames()

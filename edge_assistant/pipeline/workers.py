@@ -225,7 +225,7 @@ class Speaker:
             if not len(chunk.samples):
                 continue
             samples = resample(chunk.samples, voice_rate, self._playout.sample_rate)
-            attempt.add(text, chunk, voice_rate, self._playout.sample_rate)
+            attempt.add(text, chunk, len(samples))
             if not attempt.has_audio:
                 attempt.timings["tts_s"] = round(self._clock.now_s() - began, 4)
                 silence = first_audible_frame(samples) * SAMPLE_RATE
