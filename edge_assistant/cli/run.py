@@ -73,7 +73,8 @@ def talk(
         f"space {'talks' if is_push else 'interrupts'}, r reloads, q ends" if has_keys() else ""
     )
     screen = Screen(err(), help_text)
-    with screen, running(config, card, events, screen.show) as assistant:
+    hangup = on_hangup(wants_reload.set)  # from the start: it must not end what is still loading
+    with hangup, screen, running(config, card, events, screen.show) as assistant:
         is_open = False
 
         def on_key(key: str) -> None:
@@ -89,7 +90,7 @@ def talk(
                 assistant.press()  # takes the floor from a reply, and gives it back unused
                 assistant.release()
 
-        with keys(on_key), on_hangup(wants_reload.set):
+        with keys(on_key):
             while not closed.is_set() and not assistant.wait_closed(_LOOK_S):
                 if wants_reload.is_set():
                     wants_reload.clear()

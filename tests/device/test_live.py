@@ -25,6 +25,7 @@ from tests.device.sound_server import SoundServer
 pytestmark = [pytest.mark.device, pytest.mark.model, pytest.mark.slow]
 
 HUNG_S = 60.0
+RUN = (sys.executable, "-m", "edge_assistant", "run")
 
 
 class Live:
@@ -33,19 +34,21 @@ class Live:
     def __init__(self, server: SoundServer, folder: Path) -> None:
         self.server = server
         self.events_path = folder / "events.jsonl"
-        self._said = folder / "said.txt"
+        self.said = folder / "said.txt"
+        self.config = folder / "config.toml"
+        self.config.write_text("[tts]\nrate = 1.0\n", encoding="utf-8")
         self.question = folder / "question.wav"
         voice = EspeakVoice("en-us")
         spoken = voice.synthesize("What is the capital of France?", CancelToken())
         sound = np.concatenate([chunk.samples for chunk in spoken])
         write_wav(self.question, resample(sound, voice.sample_rate, SAMPLE_RATE))
         models = {"EDGE_ASSISTANT_MODELS_DIR": str(Store.default().root)}
-        with self._said.open("wb") as said:
+        with self.said.open("wb") as said:
             self.process = self._start(server.environment | models, said)
 
     def _start(self, env: dict[str, str], said: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "edge_assistant", "run", "--events", str(self.events_path)],
+            [*RUN, "--config", str(self.config), "--events", str(self.events_path)],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=said,
@@ -80,7 +83,7 @@ class Live:
         """What it printed, once it has ended."""
         self.process.kill()
         self.process.wait(HUNG_S)
-        return self._said.read_text(encoding="utf-8", errors="replace")
+        return self.said.read_text(encoding="utf-8", errors="replace")
 
 
 @pytest.fixture
@@ -144,3 +147,17 @@ def test_a_sound_server_that_dies_while_it_speaks_is_survived(live: Live) -> Non
     live.wait(lambda: bool(live.events("turn_finished")), "end of the cut turn")
     live.ask_and_wait()
     assert "france" in live.events("transcript")[-1]["text"].lower()
+
+
+def test_a_hangup_changes_the_voice_without_a_restart_and_survives_a_mistake(live: Live) -> None:
+    live.wait(lambda: bool(live.events("listening")), "listening")
+    for text, said in (
+        ("[tts]\nrate = 0.8\n", "changed: tts"),
+        ("[tts]\nvoice = 'nobody'\n", "model-unknown"),
+        ("[tts]\nvolume = 3\n", "config-unknown-key"),
+    ):
+        live.config.write_text(text, encoding="utf-8")
+        live.process.send_signal(signal.SIGHUP)
+        live.wait(lambda said=said: said in live.said.read_text(encoding="utf-8"), said)  # type: ignore[misc]
+    live.ask_and_wait()
+    assert "france" in live.events("transcript")[0]["text"].lower()
