@@ -31,6 +31,7 @@ class EventLog:
         self._lock = threading.Lock()
         self._subscribers: list[EventStream] = []
         self.is_broken = False
+        self._closed = False
         self._file: FileIO | None = None
         if path is not None:
             try:
@@ -56,17 +57,20 @@ class EventLog:
 
     def _write(self, file: FileIO, record: EventRecord) -> None:
         try:
-            file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(record, ensure_ascii=False).encode(errors="replace") + b"\n")
         except OSError:
             self.is_broken = True
             self._file = None
             file.close()
 
     def subscribe(self, max_waiting: int = 1000) -> EventStream:
-        """A stream of what is emitted from now on."""
+        """A stream of what is emitted from now on; it is over at once where the log is closed."""
         stream = EventStream(self, max_waiting)
         with self._lock:
-            self._subscribers.append(stream)
+            if not self._closed:
+                self._subscribers.append(stream)
+                return stream
+        stream.end()
         return stream
 
     def unsubscribe(self, stream: EventStream) -> None:
@@ -77,6 +81,7 @@ class EventLog:
     def close(self) -> None:
         """End every stream and close the file; what is emitted later goes nowhere."""
         with self._lock:
+            self._closed = True
             streams, self._subscribers = self._subscribers, []
             file, self._file = self._file, None
         for stream in streams:

@@ -90,12 +90,14 @@ class Assistant:
             EdgeAssistantError: a model, a device or the configuration; nothing is left running.
         """
         try:
-            if self._engines is None:
-                self._engines = load_engines(self._config, self._open_store(), self._report)
+            loaded = self._engines or load_engines(self._config, self._open_store(), self._report)
             with self._lifecycle:
                 if self._stopped:
+                    if self._engines is None:  # `stop` did not know of them
+                        loaded.close()
                     return
-                self._wire(self._engines)
+                self._engines = loaded
+                self._wire(loaded)
                 self._log.emit("listening", 0)
                 self._start_card()
         except BaseException:
@@ -107,12 +109,20 @@ class Assistant:
 
         A thread that does not end in time is named in an `error` event, and the engine that it is
         in is left alone.
+
+        Raises:
+            AudioError: of the card; everything else is stopped all the same.
         """
         with self._lifecycle:
             if self._stopped:
                 return
             self._stopped = True
-        self._card.stop()
+        try:
+            self._card.stop()
+        finally:
+            self._stop_threads()
+
+    def _stop_threads(self) -> None:
         hung = []
         if self._ears is not None and not self._ears.stop(STOP_TIMEOUT_S):
             hung.append("ears")
@@ -262,6 +272,7 @@ class Assistant:
             post=self._conductor.post,
             post_playout=self._conductor.post,
             on_error=self._report,
+            on_failure=self._broken,
         )
         self._workshop = workshop = Workshop(
             engines,

@@ -32,6 +32,8 @@ class Conductor:
         self._inbox: Channel[Event | PlayoutFact] = Channel(INBOX_CAPACITY)
         self._orders: Orders | None = None
         self._state = State()
+        self._taken = 0
+        """Facts that are dealt with."""
         self._ticked = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="floor", daemon=True)
         self._stopping = CancelToken()
@@ -44,7 +46,8 @@ class Conductor:
     @property
     def is_idle(self) -> bool:
         """Nobody speaks and nothing is owed."""
-        return self._state.is_idle and self._inbox.statistics().waiting == 0
+        taken = self._taken
+        return taken == self._inbox.statistics().total and self._state.is_idle
 
     def post(self, fact: Event | PlayoutFact) -> None:
         """Hand over a fact; after `stop` it goes nowhere."""
@@ -80,6 +83,7 @@ class Conductor:
         try:
             while not self._stopping.is_cancelled:
                 self._take(self._inbox.get())
+                self._taken += 1
         except ChannelClosed:
             return
         except Exception as error:  # the border: a floor that died must not look alive

@@ -3,6 +3,7 @@ work."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from edge_assistant.audio.playout import Playout, PlayoutFact
 from edge_assistant.audio.resample import Resampler
 from edge_assistant.audio.ring import FrameRing, HistoryRing
 from edge_assistant.clock import SampleClock
-from edge_assistant.errors import EdgeAssistantError
+from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.turns.events import (
     Event,
     OnsetDropped,
@@ -32,6 +33,8 @@ from edge_assistant.turns.events import (
 )
 from edge_assistant.vad.protocol import VoiceActivityDetector
 from edge_assistant.vad.segmenter import Segmenter, SpeechEdge
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 CAPTURE_RING_MS: Final = 2_000
 """How far the ears may fall behind the card before audio is lost (and counted)."""
@@ -52,6 +55,7 @@ class Ears:
         post: takes facts for the floor; must not block.
         post_playout: takes what became of replies; must not block.
         on_error: told once when the detector fails and the fast one takes its place.
+        on_failure: told when the ears cannot go on.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Ears:
         post: Callable[[Event], None],
         post_playout: Callable[[PlayoutFact], None],
         on_error: Callable[[EdgeAssistantError], None],
+        on_failure: Callable[[EdgeAssistantError], None],
     ) -> None:
         self._capture_rate = capture_rate
         self._clock = clock
@@ -77,6 +82,7 @@ class Ears:
         self._post = post
         self._post_playout = post_playout
         self._on_error = on_error
+        self._on_failure = on_failure
         self._ring = FrameRing(frames_of_ms(CAPTURE_RING_MS, capture_rate))
         self._resampler = Resampler(capture_rate, SAMPLE_RATE, "LQ")
         self._heard = HistoryRing(frames_of_ms(history_ms))
@@ -135,6 +141,19 @@ class Ears:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # the border: deaf ears must not look like a silent room
+            _LOGGER.debug("the ears failed", exc_info=True)
+            self._on_failure(
+                PipelineError(
+                    "ears-failed",
+                    f"The ears failed: {type(error).__name__}: {error}",
+                    "report it with the file of --events",
+                )
+            )
+
+    def _serve(self) -> None:
         scratch = np.zeros(frames_of_ms(10, self._capture_rate), dtype=np.float32)
         while True:
             self._wake.wait()

@@ -37,6 +37,7 @@ class Handles:
         self._lock = threading.Lock()
         self._open: dict[int, ReplyHandle] = {}
         self._next = 1
+        self._dropped = False
 
     def __len__(self) -> int:
         return len(self._open)
@@ -44,9 +45,12 @@ class Handles:
     def new(self) -> ReplyHandle:
         with self._lock:
             handle = ReplyHandle(self._next)
-            self._open[handle.request] = handle
             self._next += 1
-            return handle
+            if not self._dropped:
+                self._open[handle.request] = handle
+                return handle
+        handle.finish(None, Outcome.FAILED, "")
+        return handle
 
     def finish(self, request: int | None, turn: int | None, outcome: Outcome, heard: str) -> None:
         if request is None:
@@ -57,8 +61,9 @@ class Handles:
             handle.finish(turn, outcome, heard)
 
     def drop_all(self) -> None:
-        """The assistant stops: nobody may wait for ever."""
+        """The assistant stops: nobody may wait for ever, nor who comes later."""
         with self._lock:
+            self._dropped = True
             handles, self._open = list(self._open.values()), {}
         for handle in handles:
             handle.finish(None, Outcome.FAILED, "")

@@ -61,9 +61,9 @@ def load_engines(
         None,
     )
     if failure is not None:
-        for part in parts:
-            if part.exception() is None:
-                part.result().close()
+        for part in (*parts, detector):
+            if part.exception() is None and (engine := part.result()) is not None:
+                engine.close()
         raise failure
     return Engines(
         vad=vad.result(),

@@ -45,15 +45,16 @@ class Stage(Generic[J]):
         self._handle = handle
         self._on_failure = on_failure
         self._current: CancelToken | None = None
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """Cancel what is running, close the channel, join; False where the thread did not
-        end in time."""
-        self.channel.purge(lambda _: True)
+        """Cancel what is running and what waits, close the channel, join; False where the thread
+        did not end in time."""
+        self._stopping = True
         self.channel.close()
         current = self._current
         if current is not None:
@@ -69,7 +70,9 @@ class Stage(Generic[J]):
                 job = self.channel.get()
             except ChannelClosed:
                 return
-            self._current = job.token
+            self._current = token = job.token
+            if self._stopping:  # looked at after the store: `stop` looks the other way round
+                token.cancel("shutdown")
             if not job.token.is_cancelled:
                 self._handle_one(job)
             self._current = None

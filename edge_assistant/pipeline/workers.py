@@ -4,7 +4,7 @@ results go."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
@@ -91,7 +91,11 @@ class SwapJob(Generic[Engine]):
     """Of a voice."""
     system_prompt: str = ""
     """Of a language model."""
-    token: CancelToken = field(default_factory=CancelToken)
+
+    @property
+    def token(self) -> CancelToken:
+        """Nobody's: a swap is not cancelled, so that the new engine gets an owner who closes it."""
+        return CancelToken()
 
 
 class Judge:
