@@ -144,7 +144,7 @@ TIME = [
     ),
     tick(THINKING, 9_000, "the reply is awaited"),
     tick(DUCKED, 9_000, "an onset alone stops nobody", is_voiced=True),
-    tick(TALKED_OVER, 3_199, "too short to interrupt", is_voiced=True),
+    tick(TALKED_OVER, 3_199.9, "too short to interrupt", is_voiced=True),
     tick(TALKED_OVER, 3_500, "the speech is over, the pause is not noticed"),
     tick(TALKED_OVER, 3_500, "no barge-in", is_voiced=True, rules=NO_BARGE_IN),
     tick(TALKED_OVER, 3_500, "only the wake phrase interrupts", is_voiced=True, rules=WAKE),

@@ -20,7 +20,7 @@ from edge_assistant.turns.state import Reply, ReplyPhase, State, UserPhase, User
 from tests.turns.floor_table import name_of
 
 
-def at(ms: int) -> int:
+def at(ms: float) -> int:
     """A position on the sample clock."""
     return frames_of_ms(ms)
 
@@ -128,7 +128,7 @@ def unmoved(given: State, fact: Event, why: str, rules: Settings = OPEN) -> Row:
 
 
 def tick(
-    given: State, ms: int, why: str, *, is_voiced: bool = False, rules: Settings = OPEN
+    given: State, ms: float, why: str, *, is_voiced: bool = False, rules: Settings = OPEN
 ) -> Row:
     """The time goes on, and nothing else."""
     fact = Tick(at_frames=at(ms), is_voiced=is_voiced)
