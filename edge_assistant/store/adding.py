@@ -97,7 +97,9 @@ def _matching(entry: ModelEntry, file: Path) -> FileSpec:
         return entry.files[0]
     names = ", ".join(spec.name for spec in entry.files) or "none"
     raise ModelIncompatible(
-        "file-not-of-model", f"{entry.id} has no file {file.name}; its files: {names}", ""
+        "file-not-of-model",
+        f"{entry.id} has no file {file.name}; its files: {names}",
+        "rename the file, or add it under another --id",
     )
 
 

@@ -18,11 +18,16 @@ from edge_assistant.store.progress import Progress
 if TYPE_CHECKING:
     import requests
 
+BY_HAND = "fetch it by other means, then: edge-assistant models add FILE --id ID"
+"""The way out where the network is not one."""
+
 _CHUNK_BYTES = 1 << 16
 _MAX_TRIES = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
+_OBJECT = re.compile(r"^(<[^>]*>|\w+\([^)]*\)): ")
+_LATER = "see that the network is there and try again; what came so far is kept"
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
@@ -138,13 +143,10 @@ class Download:
             except (requests.RequestException, _Interrupted, TimeoutError) as error:
                 failures = 1 if self._part_bytes() > before_bytes else failures + 1
                 if failures >= self._policy.attempts:
-                    raise DownloadError(
-                        "network", f"{self._wanted.url}: {str(error)[:300]}", "try again later"
-                    ) from error
+                    reason = f"{self._wanted.url}: {_reason(error)}"
+                    raise DownloadError("network", reason, _LATER) from error
             self._sleep(self._policy.retry_wait_s * 2 ** (failures - 1))
-        raise DownloadError(
-            "network", f"{self._wanted.url}: broke off too often", "try again later"
-        )
+        raise DownloadError("network", f"{self._wanted.url}: broke off too often", _LATER)
 
     def _try(self, session: requests.Session) -> None:
         start = self._part_bytes()
@@ -177,7 +179,7 @@ class Download:
                 return response
             response.close()
             url = next_url(url, response.headers.get("Location", ""), self._policy)
-        raise DownloadError("too-many-redirects", f"{self._wanted.url} never ends", "")
+        raise DownloadError("too-many-redirects", f"{self._wanted.url} never ends", BY_HAND)
 
     def _placement(self, response: requests.Response, start: int) -> tuple[int, int | None]:
         """Return where this body goes in the file, and the size of the whole file if stated."""
@@ -187,14 +189,16 @@ class Download:
         if status not in (200, 206):
             raise _status_error(self._wanted.url, status)
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise DownloadError("host-misbehaves", f"{self._wanted.url} came compressed", "")
+            raise DownloadError("host-misbehaves", f"{self._wanted.url} came compressed", BY_HAND)
         length = response.headers.get("Content-Length", "")
         body_bytes = int(length) if re.fullmatch(r"\d{1,18}", length) else None
         offset = 0
         if status == 206:
             found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if start == 0 or found is None or int(found[1]) != start:
-                raise DownloadError("host-misbehaves", f"{self._wanted.url}: another range", "")
+                raise DownloadError(
+                    "host-misbehaves", f"{self._wanted.url}: another range", "try again later"
+                )
             offset = start
         total_bytes = None if body_bytes is None else offset + body_bytes
         expected_bytes = self._wanted.size_bytes
@@ -264,7 +268,7 @@ class Download:
             raise DownloadError(
                 "no-hash",
                 f"{self._wanted.url}: neither the catalog nor the host states a hash",
-                "fetch it by other means, then: edge-assistant models add FILE --id ID",
+                BY_HAND,
             )
 
     def _part_bytes(self) -> int:
@@ -306,15 +310,21 @@ def _next_chunk(read: Callable[..., bytes | None]) -> bytes:
         raise _Interrupted(str(error)) from error
 
 
+def _reason(error: Exception) -> str:
+    """What lies at the bottom of an error of requests, without the objects that carried it up."""
+    inner = error.args[0] if error.args else error
+    return _OBJECT.sub("", str(getattr(inner, "reason", inner)))[:300]
+
+
 def _status_error(url: str, status: int) -> DownloadError:
     if status in (401, 403):
         return DownloadError(
             "forbidden",
             f"{url}: the host wants an account or an accepted licence ({status})",
-            "fetch it with your browser, then: edge-assistant models add FILE --id ID",
+            BY_HAND,
         )
     if status in (404, 410):
-        return DownloadError("not-found", f"{url}: there is no such file ({status})", "")
+        return DownloadError("not-found", f"{url}: there is no such file ({status})", BY_HAND)
     return DownloadError("host-misbehaves", f"{url}: the host answered {status}", "try again later")
 
 

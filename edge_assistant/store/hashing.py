@@ -55,9 +55,14 @@ def identify(path: Path) -> Identity:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        raise ModelNotFound("file-missing", f"cannot find {path}: {error}", "") from error
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise ModelNotFound(
+            "file-missing", f"cannot find {path}: {reason}", "check the path with: ls"
+        ) from error
     if not stat.S_ISREG(status.st_mode):
-        raise ModelNotFound("not-a-file", f"{path} is not a regular file", "")
+        raise ModelNotFound(
+            "not-a-file", f"{path} is not a regular file", "name the model's file itself"
+        )
     return Identity.of(status)
 
 
@@ -79,7 +84,9 @@ def digest(path: Path) -> Digest:
                 git_blob.update(block)
             after = Identity.of(os.fstat(file.fileno()))
     except OSError as error:
-        raise ModelNotFound("file-unreadable", f"cannot read {path}: {error}", "") from error
+        raise ModelNotFound(
+            "file-unreadable", f"cannot read {path}: {error.strerror}", f"try: ls -l {path}"
+        ) from error
     if before != after or identify(path) != after:
         raise ModelCorrupt(
             "file-changed", f"{path} changed while it was being checked", "try again"

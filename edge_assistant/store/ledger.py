@@ -147,7 +147,9 @@ def _bounded_read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ModelError("store-damaged", f"cannot read {path}: {error.strerror}", "") from error
+        raise ModelError(
+            "store-damaged", f"cannot read {path}: {error.strerror}", f"try: ls -l {path}"
+        ) from error
     if len(raw) > _MAX_BYTES:
         raise ModelError("store-damaged", f"{path} is too large", f"remove {path}")
     return raw

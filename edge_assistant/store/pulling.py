@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_assistant.errors import DownloadError, ModelCorrupt, ModelError
 from edge_assistant.store.checks import Expected, check_file, expected_form
-from edge_assistant.store.download import Download, Wanted
+from edge_assistant.store.download import BY_HAND, Download, Wanted
 from edge_assistant.store.entry import FileSpec, ModelEntry
 from edge_assistant.store.hashing import Digest, digest
 from edge_assistant.store.headers import inspect
@@ -73,7 +73,7 @@ class Puller:
                 return self._take(text, spec, final, expected, wheels)
             except ModelError as error:
                 failure = error
-        raise failure or DownloadError("no-source", f"{spec.name} has no source", "")
+        raise failure or DownloadError("no-source", f"{spec.name} has no source", BY_HAND)
 
     def _take(
         self, text: str, spec: FileSpec, final: Path, expected: Expected | None, wheels: Wheels
@@ -176,13 +176,17 @@ def copy_capped(source: Path, target: Path, max_bytes: int) -> None:
     try:
         reader = source.open("rb")
     except OSError as error:
-        raise DownloadError("file-unreadable", f"cannot read {source}: {error}", "") from error
+        raise DownloadError(
+            "file-unreadable", f"cannot read {source}: {error.strerror}", f"try: ls -l {source}"
+        ) from error
     done_bytes = 0
     with reader, target.open("wb") as writer:
         while block := reader.read(_BLOCK_BYTES):
             done_bytes += len(block)
             if done_bytes > max_bytes:
-                raise DownloadError("too-large", f"{source} has more than {max_bytes} bytes", "")
+                raise DownloadError(
+                    "too-large", f"{source} has more than {max_bytes} bytes", BY_HAND
+                )
             writer.write(block)
 
 

@@ -218,9 +218,13 @@ class Store:
         """
         entry = self._installed_entry(model_id)
         if not entry.files or not (self.root / entry.id).is_dir():
-            owner = "the system" if entry.files else "the package espeakng-loader"
+            owner, remover = (
+                ("the system", "ask who looks after this machine")
+                if entry.files
+                else ("the package espeakng-loader", "it goes when edge-assistant is uninstalled")
+            )
             raise ModelError(
-                "model-read-only", f"{model_id} belongs to {owner}, not to this store", ""
+                "model-read-only", f"{model_id} belongs to {owner}, not to this store", remover
             )
         discard(self.root, self._ledger, entry.id)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from edge_assistant.errors import ModelCorrupt, ModelIncompatible
+from edge_assistant.errors import ModelCorrupt, ModelError, ModelIncompatible
 from edge_assistant.store.checks import expected_form, with_header
 from edge_assistant.store.entry import Engine, FileSpec, Kind, ModelEntry
 from edge_assistant.store.hashing import digest, identify
@@ -28,6 +30,19 @@ _ONNX_BY_KIND: dict[Kind, Engine] = {
 }
 
 
+@contextmanager
+def _way_out() -> Iterator[None]:
+    """Give an error on a file that we cannot fetch again something to do next."""
+    try:
+        yield
+    except ModelError as error:
+        if error.hint:
+            raise
+        hint = "get the file anew, or choose another model: edge-assistant models list"
+        raise type(error)(error.code, error.message, hint) from error
+
+
+@_way_out()
 def describe(path: Path, kind: Kind | None) -> ModelEntry:
     """Work out what a file is: its format says the engine, except that ONNX needs the kind.
 
@@ -128,6 +143,7 @@ def vet(
     return verdict
 
 
+@_way_out()
 def vet_all(
     ledger: Ledger, entry: ModelEntry, folder: Path, *, fresh: bool = False
 ) -> dict[str, Verdict]:

@@ -87,3 +87,4 @@ def test_a_spoiled_file_that_the_user_names_is_refused_without_running_it(
         with pytest.raises(ModelError) as caught:
             store.open(path, kind="vad" if name == "model.onnx" else None)
         assert caught.value.code in ("wrong-format", "header-invalid", "kind-unknown"), what
+        assert caught.value.hint, what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -253,6 +254,17 @@ def test_a_trickle_counts_as_silence(host: Host, part: Path) -> None:
     # The first try brought something, so it is the tries that follow in the same way that count.
     error = refused("network", host.url + "/m", part, wanted_hash=sha256(BODY), policy=policy)
     assert "bytes in" in error.message
+
+
+def test_nobody_at_the_other_end_is_told_in_words(host: Host, part: Path) -> None:
+    """Not with the objects of the library in whose hands it broke."""
+    with socket.socket() as taken:  # bound, and not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/m"
+        error = refused("network", url, part, wanted_hash=sha256(BODY), policy=QUICK)
+    assert error.message.startswith(f"{url}: Failed to establish a new connection")
+    assert "Pool" not in error.message
+    assert error.hint
 
 
 def test_compressed_bodies_are_refused(host: Host, part: Path) -> None:
