@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
-from edge_assistant.cli.main import cli
+from edge_assistant.cli.verbs import cli
 from edge_assistant.config import known_keys
 
 ROOT = Path(__file__).resolve().parent.parent

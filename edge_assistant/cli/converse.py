@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_assistant.cli import pipe_io
 from edge_assistant.cli.options import takes_config
+from edge_assistant.cli.output import require_writable
 from edge_assistant.cli.session import hold_over_files, hold_over_pipe
 
 if TYPE_CHECKING:
     from edge_assistant.config import Config
+
+
+class _Finite(click.FloatRange):
+    """A number that is one: `nan` and `inf` are in no range."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number of seconds or decibels.", param, ctx)
+        return number
 
 
 @click.command()
@@ -21,9 +35,15 @@ if TYPE_CHECKING:
 @click.option("--pipe", is_flag=True, help="Sound in on stdin and out on stdout, 20 ms blocks.")
 @click.option("--events", type=click.Path(path_type=Path), help="Write one JSON event a line here.")
 @click.option("--room", type=click.Path(path_type=Path), help="Impulse response, for an echo.")
-@click.option("--echo-db", type=float, help="Gain from loudspeaker to microphone, in dB.")
 @click.option(
-    "--tail-s", type=float, default=20.0, show_default=True, help="Longest silence after."
+    "--echo-db", type=_Finite(-200, 60), help="Gain from loudspeaker to microphone, in dB."
+)
+@click.option(
+    "--tail-s",
+    type=_Finite(0, 86_400),
+    default=20.0,
+    show_default=True,
+    help="Longest silence after.",
 )
 @takes_config("llm", "voice", "stt", "listen")
 def converse(
@@ -58,6 +78,9 @@ def converse(
         raise click.UsageError("Give USER.wav and REPLY.wav, or --pipe.")
     if room is not None and echo_db is None:
         raise click.UsageError("--room needs --echo-db, the gain of that way.")
+    if reply.exists() and user.exists() and reply.samefile(user):
+        raise click.UsageError("REPLY.wav would replace USER.wav.")
+    require_writable(reply)  # now, and not when the conversation is over
     from edge_assistant.audio.cards.wav import WavCard
 
     card = WavCard(user, reply, tail_s=tail_s, room=room, echo_db=echo_db)

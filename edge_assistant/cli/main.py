@@ -1,20 +1,16 @@
-"""`edge-assistant`: finds the verb, runs it, and turns a failure into one line and an exit code.
+"""`edge-assistant`: runs a verb, and turns a failure into one line and an exit code.
 
-Verbs are imported when they are called, so that `--help` answers at once.
+Little is imported here: until `main` has taken over the signals, Ctrl-C would print a traceback.
 """
 
 from __future__ import annotations
 
-import importlib
-import logging
+import errno
 import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-import click
-
-from edge_assistant import __version__
-from edge_assistant.cli import output, process
+from edge_assistant.cli import process
 from edge_assistant.errors import (
     AudioFormatError,
     ConfigError,
@@ -24,85 +20,8 @@ from edge_assistant.errors import (
     EdgeAssistantError,
 )
 
-_VERBS: Final = {
-    "run": ("run:run", "Talk: microphone and loudspeaker, live."),
-    "converse": ("converse:converse", "Hold the same conversation over files or a pipe."),
-    "ask": ("ask:ask", "Ask in writing; the reply is printed as it comes."),
-    "say": ("say:say", "Speak a text, or write it to a WAV file."),
-    "transcribe": ("transcribe:transcribe", "Turn WAV files into text with times."),
-    "devices": ("devices:devices", "List microphones and loudspeakers."),
-    "models": ("models:models", "List, fetch, add, verify and remove models."),
-    "config": ("config:config", "Show the configuration, or write a file to edit."),
-    "doctor": ("doctor:doctor", "Say what is installed, what is missing, and how to mend it."),
-}
-
-EXIT_CODES: Final = """\
-\b
-Exit codes:
-  0    done
-  1    it failed; stderr says why
-  2    wrong usage
-  69   no sound device, or it was lost
-  74   a file or the network could not be read or written
-  78   the configuration is wrong
-  130  SIGINT (Ctrl-C)
-  143  SIGTERM
-"""
-
-
-class _Verbs(click.Group):
-    """Knows the verbs by name and imports only the one that is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(_VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in _VERBS:
-            return None
-        module, _, name = _VERBS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(f"edge_assistant.cli.{module}"), name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _VERBS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], _VERBS, n=1)
-            raise click.UsageError(
-                f"No such command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else ""),
-                ctx,
-            )
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
-
-
-@click.group(
-    cls=_Verbs,
-    epilog=EXIT_CODES,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-@click.version_option(__version__, prog_name="edge-assistant")
-@click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
-@click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for everything.")
-@click.option("-q", "--quiet", is_flag=True, help="Say only errors on stderr.")
-def cli(debug: bool, verbose: int, quiet: bool) -> None:
-    """A voice assistant that runs wholly on your own machine and lets you interrupt it."""
-    del debug  # read by `run_command`, also where click itself fails
-    level = (
-        logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    )
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(levelname)s %(threadName)s %(name)s: %(message)s"
-    )
+_FILE_CODES: Final = ("file-missing", "file-unreadable", "not-a-file", "store-unwritable")
+"""What the store says about a file that cannot be read or written."""
 
 
 def exit_code_of(error: EdgeAssistantError) -> int:
@@ -114,11 +33,16 @@ def exit_code_of(error: EdgeAssistantError) -> int:
             return 69
         case AudioFormatError() | DownloadError():
             return 74
-    return 1
+    return 74 if error.code in _FILE_CODES else 1
 
 
 def run_command(args: Sequence[str]) -> int:
     """Run one command line on the main thread and give its exit code."""
+    import click
+
+    from edge_assistant.cli import output
+    from edge_assistant.cli.verbs import cli
+
     debug = "--debug" in args[:3]
     try:
         result = cli.main(list(args), prog_name="edge-assistant", standalone_mode=False)
@@ -135,8 +59,7 @@ def run_command(args: Sequence[str]) -> int:
     except OSError as error:
         if debug:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        output.report(EdgeAssistantError("io", f"{where}{error.strerror or error}"))
+        output.report(_told(error))
         return 74
     except Exception as error:  # the border to the user: one line, not a traceback
         if debug:
@@ -144,6 +67,19 @@ def run_command(args: Sequence[str]) -> int:
         output.report_unexpected(error)
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _told(error: OSError) -> EdgeAssistantError:
+    """An error of the operating system, with what to do about it."""
+    where = f"{error.filename}: " if error.filename else ""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            hint = "free some space; `df -h` shows where it is short"
+        case errno.EROFS | errno.EACCES | errno.EPERM:
+            hint = "choose a place that you may write to, or set HOME to one"
+        case _:
+            hint = "check the path with: ls -l"
+    return EdgeAssistantError("io", f"{where}{error.strerror or error}", hint)
 
 
 def main() -> NoReturn:

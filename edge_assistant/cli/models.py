@@ -74,7 +74,7 @@ def pull(names: tuple[str, ...], offline: bool, as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", "model_id", help="What to call it; of the catalog: supply that model's file.")
 @click.option("--kind", type=click.Choice(_KINDS), help="What an ONNX file is for.")
 @_JSON
@@ -109,19 +109,27 @@ def verify(target: str, quick: bool, as_json: bool) -> None:
 
 @models.command()
 @click.argument("model_id", metavar="ID")
-def path(model_id: str) -> None:
+@_JSON
+def path(model_id: str, as_json: bool) -> None:
     """Print where a model is: its file, or the folder of one with several."""
-    click.echo(str(_store().path(model_id)))
+    found = str(_store().path(model_id))
+    if as_json:
+        output.emit({"id": model_id, "path": found})
+    else:
+        click.echo(found)
 
 
 @models.command()
 @click.argument("model_ids", metavar="ID...", nargs=-1, required=True)
-def remove(model_ids: tuple[str, ...]) -> None:
+@_JSON
+def remove(model_ids: tuple[str, ...], as_json: bool) -> None:
     """Delete the files of models."""
     store = _store()
     for model_id in model_ids:
         store.remove(model_id)
         output.note(f"{model_id}: removed")
+    if as_json:
+        output.emit(model_ids)
 
 
 def _store() -> Store:

@@ -6,11 +6,12 @@ import json
 import os
 import sys
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_assistant.errors import EdgeAssistantError
+from edge_assistant.errors import AudioFormatError, EdgeAssistantError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,9 +38,34 @@ def emit(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
 
+def require_writable(path: Path) -> None:
+    """Find out beforehand that a sound file cannot be written; libsndfile does not say why.
+
+    Raises:
+        AudioFormatError: it is a folder, or its folder is not there or not ours.
+    """
+    if path.is_dir():
+        fault = "it is a folder"
+    elif not path.parent.is_dir():
+        fault = f"there is no folder {path.parent}"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        fault = "that is not allowed"
+    else:
+        return
+    raise AudioFormatError(
+        "sound-file-unwritable", f"{path} cannot be written: {fault}", "choose another place"
+    )
+
+
 def note(text: str) -> None:
     """A line for the person at the terminal."""
     click.echo(text, err=True)
+
+
+def progress(text: str) -> None:
+    """One line that is written over by the next; empty at the end. For people at stderr only."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        click.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
 
 def report(error: EdgeAssistantError) -> None:

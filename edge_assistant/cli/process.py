@@ -96,6 +96,8 @@ def in_worker(work: Callable[[CancelToken], T], name: str) -> T:
 def leave(code: int) -> NoReturn:
     """End the process with `code`, also while a native engine still holds a thread."""
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # it was closed before we began, as by `>&-`
+            continue
         try:
             stream.flush()
         except (OSError, ValueError):  # the reader has gone; there is nobody to tell

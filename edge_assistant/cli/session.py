@@ -36,12 +36,14 @@ def running(
     """An assistant that listens on `card`, and is stopped at the end in any case.
 
     Raises:
-        EdgeAssistantError: a model, a device or the events' file is not to be had.
+        EdgeAssistantError: a model, a device or the events' file is not to be had, or that file
+            could not be written to the end of the conversation.
     """
     from edge_assistant.pipeline.assistant import Assistant
     from edge_assistant.trace import EventLog
 
-    assistant = Assistant(config, card, event_log=EventLog(events))
+    log = EventLog(events)
+    assistant = Assistant(config, card, event_log=log)
     watcher = Thread(target=_show, args=(assistant.events(), watch), name="show", daemon=True)
     watcher.start()
     try:
@@ -50,6 +52,12 @@ def running(
     finally:
         assistant.stop()
         watcher.join(_LAST_WORDS_S)
+    if log.is_broken:
+        raise PipelineError(
+            "events-incomplete",
+            f"{events} could not be written to the end",
+            "free some space; `df -h` shows where it is short",
+        )
 
 
 def hold_over_pipe(config: Config, card: PipeCard, events: Path | None) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_assistant.cli.options import takes_config
-from edge_assistant.cli.output import emit, report
+from edge_assistant.cli.output import emit, progress, report
 from edge_assistant.cli.process import in_worker
 from edge_assistant.errors import AudioFormatError
 
@@ -62,7 +62,11 @@ def _transcribe(
                 report(error)
                 continue
             vad.reset()
-            segments = list(_segments(audio, recognizer, vad, config, token))
+            progress(f"{file}: looking for speech")
+            try:
+                segments = list(_segments(audio, recognizer, vad, config, token, str(file)))
+            finally:
+                progress("")
             if not as_json:
                 _print(file, segments, as_srt, with_name=len(files) > 1)
             results.append(
@@ -86,12 +90,14 @@ def _segments(
     vad: VoiceActivityDetector,
     config: Config,
     token: CancelToken,
+    name: str,
 ) -> Iterator[Segment]:
     """Segments with times in the file; silence is skipped, so that nothing is made of noise."""
     from edge_assistant.audio.format import SAMPLE_RATE
     from edge_assistant.stt.protocol import Segment
 
     for start, end in utterances(audio, vad, config):
+        progress(f"{name}: {start / SAMPLE_RATE:.0f} of {len(audio) / SAMPLE_RATE:.0f} s")
         transcript = recognizer.transcribe(audio[start:end], token)
         for segment in transcript.segments:
             if segment.text:

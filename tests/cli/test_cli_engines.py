@@ -105,6 +105,16 @@ def test_a_conversation_over_files(run: Run, tmp_path: Path) -> None:
     assert len(samples) < 16_000 * 40
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk without space")
+def test_events_that_are_lost_are_told(run: Run, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "user.wav", np.zeros(1600, np.float32), 16_000)
+    arguments = ("user.wav", "reply.wav", "--tail-s", "0")
+    ended = run("converse", *arguments, "--events", "/dev/full")
+    assert ended.code == 1
+    assert "error [events-incomplete]: /dev/full" in ended.err
+    assert soundfile.info(tmp_path / "reply.wav").frames > 0
+
+
 def test_without_a_sound_card_run_says_so_or_shows_a_conversation(run: Run) -> None:
     """Nobody's microphone is called that, so no sound card of this machine counts."""
     nowhere = ("--input-device", "a microphone that is not there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge_assistant.cli import main as cli
+from edge_assistant.cli import verbs
 from edge_assistant.errors import (
     AudioFormatError,
     ConfigError,
@@ -44,7 +46,7 @@ def test_every_verb_has_help(capfd: pytest.CaptureFixture[str], verb: str) -> No
 def test_the_short_help_of_a_verb_is_about_that_verb() -> None:
     """The frame has one line for each, so that it need not import them."""
     for verb in VERBS:
-        command = cli.cli.get_command(None, verb)  # type: ignore[arg-type]
+        command = verbs.cli.get_command(None, verb)  # type: ignore[arg-type]
         assert command is not None
         assert command.name == verb
         assert command.help
@@ -64,6 +66,11 @@ def test_version(run: Run) -> None:
         (["converse"], "USER.wav and REPLY.wav, or --pipe"),
         (["converse", "--pipe", "a.wav"], "--pipe takes no files"),
         (["converse", "a.wav", "b.wav", "--room", "r.wav"], "--room needs --echo-db"),
+        (["converse", "a.wav", "b.wav", "--tail-s", "nan"], "not a number"),
+        (["converse", "a.wav", "b.wav", "--tail-s", "-1"], "not in the range"),
+        (["converse", "a.wav", "b.wav", "--echo-db", "inf"], "not in the range"),
+        (["converse", __file__, __file__], "would replace"),
+        (["say", "hi", "--json"], "--json needs -o"),
         (["run", "--listen", "always"], "--listen"),
         (["transcribe", "a.wav", "--json", "--srt"], "Either --json or --srt"),
         (["transcribe", "a.wav", "b.wav", "--srt"], "one file"),
@@ -124,7 +131,55 @@ def test_a_missing_file_is_74(
 
     monkeypatch.setattr("edge_assistant.config.config_paths", fail)
     assert cli.run_command(["config", "path"]) == 74
-    assert "error [io]: /no/such/file: No such file" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "error [io]: /no/such/file: No such file" in said
+    assert "\nhint: " in said
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [(errno.ENOSPC, "free some space"), (errno.EROFS, "that you may write to")],
+)
+def test_a_disk_that_takes_nothing_is_told_with_a_way_out(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: int, hint: str
+) -> None:
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), "/some/file")
+
+    monkeypatch.setattr("edge_assistant.config.config_paths", fail)
+    assert cli.run_command(["config", "path"]) == 74
+    assert re.fullmatch(
+        rf"error \[io\]: /some/file: .*\nhint: .*{hint}.*\n", capfd.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("verb", [["models", "verify"], ["models", "add"], ["transcribe"]])
+def test_a_file_that_is_not_there_is_74_in_every_verb(run: Run, verb: list[str]) -> None:
+    ended = run(*verb, "./nothing.gguf")
+    assert (ended.code, ended.out) == (74, "")
+    assert re.fullmatch(r"error \[[a-z-]+\]: .*nothing.gguf.*\nhint: .+\n", ended.err)
+
+
+@pytest.mark.parametrize("place", ["", "no/folder/x.wav"])
+@pytest.mark.parametrize("verb", [["say", "hello", "-o"], ["converse", "u.wav"]])
+def test_a_place_that_cannot_be_written_is_told_at_once(
+    run: Run, tmp_path: Path, verb: list[str], place: str
+) -> None:
+    """Not after the conversation that was to go there."""
+    ended = run(*verb, str(tmp_path / place))
+    assert ended.code == 74
+    assert "error [sound-file-unwritable]: " in ended.err
+    assert "hint: choose another place" in ended.err
+
+
+def test_a_closed_stdout_is_no_accident(environ: dict[str, str]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m edge_assistant config path >&-"],
+        stderr=subprocess.PIPE,
+        env=environ,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(

@@ -126,3 +126,19 @@ def test_nobody_else_gets_into_the_stream(environ: dict[str, str]) -> None:
     )
     assert done.stdout == b"before\nabc"
     assert done.stderr == b"native chatter\npython chatter\nchild chatter\n"
+
+
+def test_little_is_imported_before_the_signals_are_taken(environ: dict[str, str]) -> None:
+    """What Ctrl-C meets before that ends in a traceback."""
+    program = """
+        import sys
+        from edge_assistant.cli import main, process
+        def prepared():
+            print(sorted({"click", "rich", "numpy"} & set(sys.modules)))
+            raise SystemExit
+        process.prepare = prepared
+        main.main()
+    """
+    child = start(program, environ)
+    out, _ = child.communicate(timeout=30)
+    assert out == "[]\n"
