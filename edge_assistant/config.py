@@ -179,15 +179,15 @@ def parse_assignment(text: str) -> tuple[str, Any]:
             f"`{text}` has no `=`",
             "write --set section.key=value, e.g. turns.listen=push",
         )
-    return key, _read_value(raw.strip(), tuple(key.split(".")), "--set")
+    return key, _read_value(raw.strip(), tuple(key.split(".")), f"--set {key}")
 
 
 def _read_file(path: Path) -> _Layer:
-    hint = "`edge-assistant config init` writes a file with every key and its default"
+    hint = "`edge-assistant config init --print` shows a file with every key and its default"
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError("config-not-toml", f"{path} is too large for a configuration", hint)
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # some editors begin with a mark
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ConfigError("config-unreadable", f"cannot read {path}: {reason}", hint) from error

@@ -161,6 +161,13 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
     assert refused(huge).code == "config-not-toml"
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As Notepad writes it."""
+    marked = tmp_path / "marked.toml"
+    marked.write_bytes("[turns]\npause_ms = 101\n".encode("utf-8-sig"))
+    assert configuration.load(marked, environ={}).turns.pause_ms == 101
+
+
 def test_fuzzed_files_never_do_worse_than_an_error(tmp_path: Path) -> None:
     """200 broken files: each is a configuration, or an error that says where."""
     chance = random.Random(11)
@@ -272,3 +279,5 @@ def test_assignments_of_the_command_line() -> None:
     for wrong in ("turns.pause_ms", "turns.pause=3", "pause_ms=3", "turns.pause_ms=x", "=3"):
         with pytest.raises(ConfigError):
             configuration.parse_assignment(wrong)
+    with pytest.raises(ConfigError, match=r"--set turns\.listen: "):
+        configuration.parse_assignment("turns.listen=pull")
