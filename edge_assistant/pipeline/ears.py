@@ -93,7 +93,9 @@ class Ears:
         self._window: Samples = np.zeros(0, dtype=np.float32)
         # Written by the card, read by anyone; each assignment is one store.
         self._expected_frame = 0
-        self._gaps: deque[tuple[int, int]] = deque(maxlen=64)
+        self._missing_frames = 0
+        self._gaps: deque[tuple[int, int]] = deque()
+        """(position in the ring, frames lost there); no more than there are blocks in the ring."""
         self._anchor = (0, 0.0)
         self.lost_frames = 0
         """Frames of the card that never came, or came while the ears were behind."""
@@ -116,11 +118,12 @@ class Ears:
 
     def on_capture(self, block: Samples, first_frame: int, time_s: float) -> None:
         """Copy a block; a card's callback. No lock of ours, no wait."""
-        if first_frame > self._expected_frame:
-            self._gaps.append((self._ring.written_frames, first_frame - self._expected_frame))
-        taken = self._ring.write(block)
-        if taken < len(block):
-            self._gaps.append((self._ring.written_frames, len(block) - taken))
+        self._missing_frames += max(0, first_frame - self._expected_frame)
+        if self._missing_frames and self._ring.free_frames:
+            # Noted only with the sound that follows: losses in a row are one gap, however many.
+            self._gaps.append((self._ring.written_frames, self._missing_frames))
+            self._missing_frames = 0
+        self._missing_frames += len(block) - self._ring.write(block)
         self._expected_frame = first_frame + len(block)
         self._anchor = (first_frame * SAMPLE_RATE // self._capture_rate, time_s)
         self._clock.anchor(self._expected_frame * SAMPLE_RATE // self._capture_rate)
@@ -175,9 +178,10 @@ class Ears:
             return False
         _, frames = self._gaps.popleft()
         self.lost_frames += frames
-        filled = min(frames, int(MAX_FILL_S * self._capture_rate))
+        beyond = max(0, frames - int(MAX_FILL_S * self._capture_rate))
+        jumped_blocks = beyond * SAMPLE_RATE // self._capture_rate // BLOCK_FRAMES
+        filled = frames - jumped_blocks * BLOCK_FRAMES * self._capture_rate // SAMPLE_RATE
         self._listen(np.zeros(filled, dtype=np.float32))
-        jumped_blocks = (frames - filled) * SAMPLE_RATE // self._capture_rate // BLOCK_FRAMES
         if jumped_blocks:
             self._heard.jump(jumped_blocks * BLOCK_FRAMES)
             self._vad.reset()
