@@ -63,7 +63,7 @@ class PipeCard:
                 self._sink.write(to_pcm16(out))
                 self._sink.flush()
                 first_frame = next_frame
-        except (BrokenPipeError, ValueError):
+        except (OSError, ValueError):
             pass  # the caller has gone, or a file was closed under us: the same as the end of input
         finally:
             self.finished.set()

@@ -82,9 +82,10 @@ class WavCard:
             AudioFormatError: the file cannot be written.
         """
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            if thread is not threading.current_thread():  # a callback may stop the card too
+                thread.join()
             # Output block n is heard during input block n + 1: one block of silence comes first.
             lead = np.zeros(WAV_BLOCK_FRAMES, dtype=np.float32)
             write_wav(self._reply_path, np.concatenate([lead, *self._played]))

@@ -194,3 +194,36 @@ def test_formats_and_levels() -> None:
     assert rms_dbfs(np.zeros(0, np.float32)) == SILENCE_DBFS
     assert first_audible_frame(np.array([0.0, 0.001, 0.5], np.float32)) == 2
     assert first_audible_frame(np.zeros(7, np.float32)) == 7
+
+
+def test_a_file_card_may_be_stopped_from_its_own_callback(tmp_path: Path) -> None:
+    write_wav(tmp_path / "user.wav", np.zeros(SAMPLE_RATE, np.float32))
+    card = WavCard(tmp_path / "user.wav", tmp_path / "reply.wav")
+    failures: list[BaseException] = []
+
+    class Impatient(Partner):
+        def on_playback(self, out: Samples, first_frame: int, dac_time_s: float) -> None:
+            super().on_playback(out, first_frame, dac_time_s)
+            try:
+                card.stop()
+            except RuntimeError as error:
+                failures.append(error)
+
+    partner = Impatient()
+    card.start(partner.on_capture, partner.on_playback, partner.on_lost)
+    assert partner.ended.wait(HUNG_S)
+    assert not failures
+    assert len(partner.played) == 1
+    card.stop()
+    assert (tmp_path / "reply.wav").is_file()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_sink_that_fails_is_the_end_of_input_too() -> None:
+    partner = Partner()
+    with Path("/dev/full").open("wb", buffering=0) as sink:
+        card = PipeCard(io.BytesIO(bytes(8 * PIPE_BLOCK_FRAMES)), sink)
+        card.start(partner.on_capture, partner.on_playback, partner.on_lost)
+        assert partner.ended.wait(HUNG_S)
+        card.stop()
+    assert partner.lost == [None]
