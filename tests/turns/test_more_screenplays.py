@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant.cancel import CancelToken
@@ -21,8 +22,11 @@ from edge_assistant.turns.commands import (
     Yield,
 )
 from edge_assistant.turns.events import Outcome, PushPressed, PushReleased, ReplyFailed
+from edge_assistant.turns.floor import step
 from edge_assistant.turns.settings import Settings
+from edge_assistant.turns.state import ReplyPhase, State, UserPhase
 from tests.fakes.screenplay import Screenplay, voice_of
+from tests.turns.test_floor_properties import SCRIPT_ENDS_S, screenplays
 
 NEVER_MS = 600_000
 """An engine that says nothing: the script speaks in its place."""
@@ -210,3 +214,33 @@ def test_a_long_sentence_that_ends_in_a_stop_phrase_is_answered() -> None:
     play = Screenplay(probability=0.5).user(0.5, 1.5, "tell me").user(2.0, 3.5, "where I can stop")
     play.run(9)
     assert play.outcomes == {1: [Outcome.ANSWERED]}
+
+
+def impossible(state: State) -> list[str]:
+    """What the floor relies on without looking, and does not hold in this state."""
+    user, reply = state.user, state.reply
+    phase = None if reply is None else reply.phase
+    is_paused = user is not None and user.phase is UserPhase.PAUSED
+    claims = {
+        "a draft is held while its user pauses": phase is not ReplyPhase.DRAFTED
+        or (is_paused and user is not None and reply is not None and user.turn == reply.turn),
+        "a reply that nobody heard yet has the floor alone": phase is not ReplyPhase.COMMITTED
+        or user is None,
+        "only a voice that is heard is ducked": not state.ducked or phase is ReplyPhase.SPEAKING,
+        "words are looked at in a pause of their own turn": state.check is None
+        or (is_paused and user is not None and user.overlapped and state.check[0] == user.turn),
+        "only who is silent was overheard": user is None or not user.overlapped or is_paused,
+        "no number is given twice": max(user.turn if user else 0, reply.turn if reply else 0)
+        < state.next_turn,
+    }
+    return [claim for claim, holds in claims.items() if not holds]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+@given(play=screenplays())
+def test_what_the_floor_relies_on_holds_after_every_fact(play: Screenplay) -> None:
+    play.run(SCRIPT_ENDS_S + 4.0)
+    state = State()
+    for at_s, event in play.events:
+        state, _ = step(state, event, play.rules)
+        assert not impossible(state), f"{at_s}: {event}: {state}"
