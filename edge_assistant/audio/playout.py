@@ -143,10 +143,11 @@ class Playout:
         unsubscribe = token.on_cancel(self._wake)
         try:
             with self._changed:
+                token.raise_if_cancelled()  # before a reply is made that nobody would remove
                 reply = self._replies.setdefault(key, _Reply(key))
-                while reply.pending_frames > self._max_ahead_frames and not token.is_cancelled:
+                while reply.pending_frames > self._max_ahead_frames:
                     self._changed.wait()
-                token.raise_if_cancelled()
+                    token.raise_if_cancelled()
                 reply.pending.append(samples)
                 reply.pending_frames += len(samples)
                 self._refill()

@@ -214,3 +214,14 @@ def test_underruns_inside_a_reply_are_counted_and_the_ends_of_replies_are_not() 
     speaker.play(3)
     assert playout.underruns == 1
     assert speaker.kinds() == ["started", "finished"]
+
+
+def test_a_chunk_that_comes_after_the_discard_leaves_no_reply_behind() -> None:
+    playout = Playout(RATE)
+    token = CancelToken()
+    playout.put(KEY, tone(320), token)
+    token.cancel("discarded")
+    playout.discard(KEY)
+    with pytest.raises(TurnCancelled):
+        playout.put(KEY, tone(320), token)
+    assert playout.is_idle
