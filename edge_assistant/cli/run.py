@@ -73,32 +73,38 @@ def talk(
         f"space {'talks' if is_push else 'interrupts'}, r reloads, q ends" if has_keys() else ""
     )
     screen = Screen(err(), help_text)
-    hangup = on_hangup(wants_reload.set)  # from the start: it must not end what is still loading
-    with hangup, screen, running(config, card, events, screen.show) as assistant:
-        is_open = False
+    talking: Assistant | None = None
+    is_open = False
 
-        def on_key(key: str) -> None:
-            nonlocal is_open
-            if key in "qQ":
-                closed.set()
-            elif key in "rR":
-                wants_reload.set()
-            elif key == " " and is_push:
-                is_open = not is_open
-                (assistant.press if is_open else assistant.release)()
-            elif key == " ":
-                assistant.press()  # takes the floor from a reply, and gives it back unused
-                assistant.release()
+    def on_key(key: str) -> None:
+        nonlocal is_open
+        if key in "qQ":
+            closed.set()
+        elif key in "rR":
+            wants_reload.set()
+        elif key == " " and talking is not None and is_push:
+            is_open = not is_open
+            (talking.press if is_open else talking.release)()
+        elif key == " " and talking is not None:
+            talking.press()  # takes the floor from a reply, and gives it back unused
+            talking.release()
 
-        with keys(on_key):
-            while not closed.is_set() and not assistant.wait_closed(_LOOK_S):
-                if wants_reload.is_set():
-                    wants_reload.clear()
-                    change_models(assistant, reload)
+    # Keys first: what is typed while it loads counts too, and is not echoed.
+    with (
+        screen,
+        keys(on_key),
+        on_hangup(wants_reload.set),
+        running(config, card, events, screen.show) as assistant,
+    ):
+        talking = assistant
+        while not closed.is_set() and not assistant.wait_closed(_LOOK_S):
+            if wants_reload.is_set():
+                wants_reload.clear()
+                change_models(assistant, reload)
 
 
 def change_models(assistant: Assistant, reload: Callable[[], Config]) -> None:
-    """Put in place what the configuration names now; a mistake in it changes nothing."""
+    """Put in place what the configuration names now; after a mistake the conversation goes on."""
     try:
         changed = in_worker(lambda _token: assistant.reconfigure(reload()), "reload")
     except EdgeAssistantError as error:

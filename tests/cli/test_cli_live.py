@@ -9,10 +9,17 @@ import subprocess
 import sys
 import termios
 import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 
+import pytest
 from rich.console import Console
 
+from edge_assistant.cli import run
 from edge_assistant.cli.live import Screen, latency_text
+from edge_assistant.config import Config
+from tests.fakes.cards import ManualCard
 
 LATENCY = {
     "event": "latency",
@@ -100,3 +107,23 @@ def test_keys_arrive_one_by_one_and_the_terminal_is_restored() -> None:
     assert termios.tcgetattr(theirs) == before
     os.close(ours)
     os.close(theirs)
+
+
+def test_keys_count_while_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be echoed else, and lost."""
+    pressed: list[Callable[[str], None]] = []
+
+    @contextmanager
+    def keys(on_key: Callable[[str], None]) -> Iterator[None]:
+        pressed.append(on_key)
+        yield
+
+    @contextmanager
+    def running(*_: object) -> Iterator[SimpleNamespace]:
+        for key in " q":
+            pressed[0](key)
+        yield SimpleNamespace()  # has nothing that could be waited for
+
+    monkeypatch.setattr(run, "keys", keys)
+    monkeypatch.setattr(run, "running", running)
+    run.talk(Config(), ManualCard(), None, Config)
