@@ -20,12 +20,21 @@ from edge_assistant.errors import (
     EdgeAssistantError,
 )
 
-_FILE_CODES: Final = ("file-missing", "file-unreadable", "not-a-file", "store-unwritable")
-"""What the store says about a file that cannot be read or written."""
+_FILE_CODES: Final = (
+    "events-incomplete",
+    "events-unwritable",
+    "file-missing",
+    "file-unreadable",
+    "not-a-file",
+    "store-unwritable",
+)
+"""Of a file that cannot be read or written, whatever class of error says so."""
 
 
 def exit_code_of(error: EdgeAssistantError) -> int:
     """The process's exit code for an error; part of the interface."""
+    if error.code in _FILE_CODES:
+        return 74
     match error:
         case ConfigError():
             return 78
@@ -33,7 +42,7 @@ def exit_code_of(error: EdgeAssistantError) -> int:
             return 69
         case AudioFormatError() | DownloadError():
             return 74
-    return 74 if error.code in _FILE_CODES else 1
+    return 1
 
 
 def run_command(args: Sequence[str]) -> int:

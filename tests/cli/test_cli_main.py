@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import wave
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -170,6 +171,15 @@ def test_a_place_that_cannot_be_written_is_told_at_once(
     assert ended.code == 74
     assert "error [sound-file-unwritable]: " in ended.err
     assert "hint: choose another place" in ended.err
+
+
+def test_events_that_cannot_be_written_are_74(run: Run, tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "u.wav"), "wb") as user:
+        user.setparams((1, 2, 16_000, 0, "NONE", ""))
+        user.writeframes(bytes(320))
+    ended = run("converse", "u.wav", "r.wav", "--events", "no/folder/events.jsonl")
+    assert ended.code == 74
+    assert "error [events-unwritable]: no/folder/events.jsonl" in ended.err
 
 
 def test_a_closed_stdout_is_no_accident(environ: dict[str, str]) -> None:
