@@ -217,7 +217,7 @@ def _profile(name: str, source: _Layer) -> _Layer:
 
 
 def _environment(environ: Mapping[str, str]) -> _Layer:
-    """Variables with a double underscore; `EDGE_ASSISTANT_OFFLINE` and the like belong to others."""
+    """Variables with a double underscore; others, like `EDGE_ASSISTANT_OFFLINE`, are no keys."""
     flat: Table = {}
     for name in sorted(environ):
         rest = name.removeprefix(ENV_PREFIX)
