@@ -176,7 +176,7 @@ class Assistant:
         self.reconfigure(self._config.with_overrides(names))
 
     def reconfigure(self, config: Config) -> tuple[str, ...]:
-        """Load what `config` changes of `stt`, `llm`, `tts`; put it in place between two turns.
+        """Load what `config` changes of `stt`, `llm`, `tts`; put it in place between two jobs.
 
         Blocks while loading; the conversation goes on with what is there until the new engine is
         ready, and keeps its history. The other sections need a restart and stay as they are.

@@ -98,7 +98,6 @@ class Orders:
         now = self._clock.now_frames()
         match command:
             case OpenTurn():
-                self._idle_token.cancel("the user speaks")
                 self._log.emit("speech_started", command.started_frames, command.turn)
             case PauseTurn():
                 self._log.emit("speech_paused", command.ended_frames, command.turn)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from edge_assistant.audio.format import SAMPLE_RATE, Samples
+from edge_assistant.audio.format import SAMPLE_RATE, Samples, sanitize
 from edge_assistant.audio.level import first_audible_frame
 from edge_assistant.audio.playout import Playout
 from edge_assistant.audio.resample import resample
@@ -228,7 +228,7 @@ class Speaker:
         for chunk in self.engine.synthesize(text, attempt.token):
             if not len(chunk.samples):
                 continue
-            samples = resample(chunk.samples, voice_rate, self._playout.sample_rate)
+            samples = resample(sanitize(chunk.samples), voice_rate, self._playout.sample_rate)
             attempt.add(text, chunk, len(samples))
             if not attempt.has_audio:
                 attempt.timings["tts_s"] = round(self._clock.now_s() - began, 4)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
+from edge_assistant.audio.format import frames_of_ms
 from edge_assistant.turns.commands import (
     Answer,
     Command,
@@ -33,6 +34,9 @@ from edge_assistant.turns.phrases import after_wake_phrase, is_stop
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import Reply, ReplyPhase, State
 
+AWAKE_MS: Final = 8_000
+"""How long after the wake phrase on its own a turn may begin: time to think of a question."""
+
 
 def transcribed(state: State, event: Transcribed, rules: Settings) -> Step:
     if state.check == (event.turn, event.draft):
@@ -46,17 +50,27 @@ def transcribed(state: State, event: Transcribed, rules: Settings) -> Step:
         return state, ()
     if is_stop(event.text, rules.stop_phrases, at_end=reply.ends_in_aside):
         return _drop(state, reply, "stop", Outcome.STOPPED)
-    text = _addressed(event.text, rules)
-    if not text:
-        reason = "not addressed" if event.text else "nothing said"
-        return _drop(state, reply, reason, Outcome.IGNORED)
-    return state, (Answer(turn=event.turn, draft=event.draft, text=text),)
-
-
-def _addressed(text: str, rules: Settings) -> str:
+    if not event.text:
+        return _drop(state, reply, "nothing said", Outcome.IGNORED)
     if rules.listen != "wake":
-        return text
-    return after_wake_phrase(text, rules.wake_phrase) or ""
+        return state, (Answer(turn=event.turn, draft=event.draft, text=event.text),)
+    return _if_addressed(state, reply, event, rules)
+
+
+def _if_addressed(state: State, reply: Reply, event: Transcribed, rules: Settings) -> Step:
+    """Answer what follows the wake phrase, or the turn that follows the phrase on its own."""
+    text = after_wake_phrase(event.text, rules.wake_phrase)
+    if text == "":
+        awake_until = state.now_frames + frames_of_ms(AWAKE_MS)
+        state = replace(state, awake_until_frames=awake_until)
+        return _drop(state, reply, "only the wake phrase", Outcome.IGNORED)
+    began = reply.started_frames
+    if text is None and began is not None and began < state.awake_until_frames:
+        text = event.text
+    if text is None:
+        return _drop(state, reply, "not addressed", Outcome.IGNORED)
+    state = replace(state, awake_until_frames=0)
+    return state, (Answer(turn=event.turn, draft=event.draft, text=text),)
 
 
 def _drop(state: State, reply: Reply, reason: str, outcome: Outcome) -> Step:

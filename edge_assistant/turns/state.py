@@ -82,6 +82,8 @@ class State:
     onset_frames: int | None = None
     """Something voiced began here and is not yet known to be speech."""
     ducked: bool = False
+    awake_until_frames: int = 0
+    """Until here a turn need not begin with the wake phrase: it was said on its own just before."""
     requests: tuple[Requested, ...] = ()
 
     @property

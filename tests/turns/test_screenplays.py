@@ -214,6 +214,24 @@ def test_the_wake_phrase_opens_the_ear_and_is_cut_off() -> None:
     assert [answer.text for answer in play.commands(Answer)] == ["what time is it?"]
 
 
+def test_after_the_wake_phrase_alone_a_question_needs_none() -> None:
+    play = Screenplay(rules=Settings(listen="wake", wake_phrase="hey assistant"))
+    play.user(0.5, 1.3, "Hey assistant.").user(4.0, 5.0, "what time is it").run(10)
+    play.user(11.0, 12.0, "nice weather today").run(15)
+    assert [answer.text for answer in play.commands(Answer)] == ["what time is it"]
+    assert [outcomes[0] for outcomes in play.outcomes.values()] == [
+        Outcome.IGNORED,
+        Outcome.ANSWERED,
+        Outcome.IGNORED,
+    ]
+
+
+def test_the_ear_that_the_wake_phrase_opened_closes_again() -> None:
+    play = Screenplay(rules=Settings(listen="wake", wake_phrase="hey assistant"))
+    play.user(0.5, 1.3, "Hey assistant.").user(11.0, 12.0, "what time is it").run(16)
+    assert not play.commands(Answer)
+
+
 def test_in_wake_mode_side_talk_does_not_interrupt_but_the_wake_phrase_does() -> None:
     rules = Settings(listen="wake", wake_phrase="hey assistant")
     play = Screenplay(rules=rules, reply_s=8.0).user(0.5, 1.5, "hey assistant tell me a story")
