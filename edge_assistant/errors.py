@@ -1,17 +1,22 @@
 """Every error that a user can meet, drawn as the tree it is.
 
-    EdgeAssistantError            code (stable, kebab-case), message (the cause), hint (what to
-    type next) +-- ConfigError               the configuration file, an environment override, a
-    flag +-- ModelError                files of the store |   +-- ModelNotFound         not
-    installed, or no such id |   +-- ModelCorrupt          hash, size or header is wrong; the
-    file was not given to native code |   +-- ModelIncompatible     a sound file that this
-    engine or machine cannot use |   +-- DownloadError         the network, the disk or the host
-    +-- AudioError |   +-- DeviceNotFound        no PortAudio, no such device, no permission |
-    +-- DeviceLost            a stream died while open |   +-- AudioFormatError      a file or
-    block whose rate, dtype or shape cannot be used +-- EngineError               one inference
-    failed; the engine object stays usable |   +-- DetectionError        vad, turn_detector |
-    +-- TranscriptionError    stt |   +-- GenerationError       llm |   +-- SynthesisError
-    tts +-- PipelineError             channels, threads, shutdown
+    EdgeAssistantError            code (stable, kebab-case), message (the cause), hint (what next)
+    +-- ConfigError               the configuration file, an environment override, a flag
+    +-- ModelError                files of the store
+    |   +-- ModelNotFound         not installed, or no such id
+    |   +-- ModelCorrupt          hash, size or header is wrong; native code has not seen the file
+    |   +-- ModelIncompatible     a sound file that this engine or machine cannot use
+    |   +-- DownloadError         the network, the disk or the host
+    +-- AudioError
+    |   +-- DeviceNotFound        no PortAudio, no such device, no permission
+    |   +-- DeviceLost            a stream died while open
+    |   +-- AudioFormatError      a file or block whose rate, dtype or shape cannot be used
+    +-- EngineError               one inference failed; the engine object stays usable
+    |   +-- DetectionError        vad, turn_detector
+    |   +-- TranscriptionError    stt
+    |   +-- GenerationError       llm
+    |   +-- SynthesisError        tts
+    +-- PipelineError             channels, threads, shutdown
 
 `cancel.TurnCancelled` is control flow, a BaseException, and not part of this tree.
 Mistakes of a programmer stay ValueError and TypeError.

@@ -9,8 +9,6 @@ from typing import Final
 
 import click
 
-from edge_assistant import __version__
-
 _VERBS: Final = {
     "run": ("run:run", "Talk: microphone and loudspeaker, live."),
     "converse": ("converse:converse", "Hold the same conversation over files or a pipe."),
@@ -77,7 +75,7 @@ class _Verbs(click.Group):
     epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="edge-assistant")
+@click.version_option(package_name="edge-assistant", prog_name="edge-assistant")
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
 @click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for everything.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only errors on stderr.")

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from edge_assistant.llm.protocol import Message
 
-CUT_OFF = " \N{EM DASH}"
-"""Stands where an interrupted reply broke off, as in printed dialogue."""
 TRIM_SHARE = 0.75
 """How full the budget is left after a trim: dropping one exchange a turn would spoil the KV prefix
 each turn."""
@@ -53,7 +51,7 @@ class History:
         Roles alternate, as chat templates demand. An exchange of which nothing was heard therefore
         leaves no assistant message: what the user said in it stands at the head of their next
         message, which is also how it was meant ("what's the weather" - "in Paris"). An interrupted
-        reply ends in a dash.
+        reply just ends where it did: a mark there (a dash, dots) is what a small model says next.
 
         Args:
             system_prompt: first message; empty = none.
@@ -105,8 +103,7 @@ def _messages(exchanges: Sequence[Exchange], system_prompt: str, user: str | Non
             continue
         messages.append(Message(role="user", content="\n".join(unanswered)))
         unanswered.clear()
-        tail = CUT_OFF if exchange.is_interrupted else ""
-        messages.append(Message(role="assistant", content=heard + tail))
+        messages.append(Message(role="assistant", content=heard))
     if user is not None:
         messages.append(Message(role="user", content="\n".join([*unanswered, user])))
     return messages

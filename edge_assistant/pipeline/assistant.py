@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import structs
@@ -14,6 +15,7 @@ from edge_assistant.clock import MonotonicClock, SampleClock
 from edge_assistant.config import Config
 from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.llm.history import History
+from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline import engines as build
 from edge_assistant.pipeline.conductor import Conductor
 from edge_assistant.pipeline.ears import Ears
@@ -22,7 +24,9 @@ from edge_assistant.pipeline.loading import Engines, load_engines
 from edge_assistant.pipeline.orders import Orders
 from edge_assistant.pipeline.workshop import Workshop
 from edge_assistant.store.store import Store
+from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog, EventStream
+from edge_assistant.tts.protocol import Voice
 from edge_assistant.turns.events import PushPressed, PushReleased, Requested
 from edge_assistant.vad.segmenter import Segmenter
 
@@ -38,6 +42,9 @@ CLOCK_AHEAD_MS: Final = 20
 
 RELOADABLE: Final = ("stt", "llm", "tts")
 """Sections of the configuration whose engines can be changed without a restart."""
+
+Swap = Callable[[Workshop], None]
+"""Puts one new engine in its place."""
 
 SETTLE_S: Final = 0.01
 """Longest that a lock-step card waits for the floor: half of its block."""
@@ -73,6 +80,7 @@ class Assistant:
         self._history = History()
         self._closed = threading.Event()
         self._lifecycle = threading.Lock()
+        self._reconfiguring = threading.Lock()
         self._stopped = False
         self._conductor = Conductor(config.turns, self._broken)
         self._playout: Playout | None = None
@@ -185,29 +193,41 @@ class Assistant:
             The sections that were changed.
 
         Raises:
-            EdgeAssistantError: no such model, or it cannot be used; sections before it in the order
-                above are changed, it and those after it are not.
+            EdgeAssistantError: no such model, or it cannot be used; nothing was changed.
         """
-        if self._workshop is None:
+        workshop = self._workshop
+        if workshop is None:
             raise _not_running()
-        store = self._open_store()
-        changed = [
-            name for name in RELOADABLE if getattr(config, name) != getattr(self._config, name)
-        ]
-        for name in changed:
-            match name:
-                case "stt":
-                    self._workshop.use_recognizer(build.build_recognizer(config, store))
-                case "llm":
-                    engine = build.build_llm(config, store)
-                    self._workshop.use_llm(engine, config.llm.system_prompt)
-                case "tts":
-                    language = build.voice_language(config, store)
-                    self._workshop.use_voice(
-                        build.build_voice(config, store, self._report), language
-                    )
-            self._config = structs.replace(self._config, **{name: getattr(config, name)})
+        with self._reconfiguring:
+            changed = [n for n in RELOADABLE if getattr(config, n) != getattr(self._config, n)]
+            swaps = self._build(changed, config, self._open_store())
+            for swap in swaps:
+                swap(workshop)
+            kept = {name: getattr(config, name) for name in changed}
+            self._config = structs.replace(self._config, **kept)
         return tuple(changed)
+
+    def _build(self, changed: list[str], config: Config, store: Store) -> list[Swap]:
+        """All new engines, before any of them takes its place."""
+        swaps: list[Swap] = []
+        engines: list[Recognizer | LanguageModel | Voice] = []
+        try:
+            if "stt" in changed:
+                engines.append(recognizer := build.build_recognizer(config, store))
+                swaps.append(lambda workshop: workshop.use_recognizer(recognizer))
+            if "llm" in changed:
+                engines.append(llm := build.build_llm(config, store))
+                prompt = config.llm.system_prompt
+                swaps.append(lambda workshop: workshop.use_llm(llm, prompt))
+            if "tts" in changed:
+                language = build.voice_language(config, store)
+                engines.append(voice := build.build_voice(config, store, self._report))
+                swaps.append(lambda workshop: workshop.use_voice(voice, language))
+        except EdgeAssistantError:
+            for engine in engines:
+                engine.close()
+            raise
+        return swaps
 
     def press(self) -> None:
         """The push-to-talk key went down: the floor is the user's, whoever is speaking."""

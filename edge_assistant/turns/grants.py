@@ -43,11 +43,12 @@ def duck_if_speaking(state: State, rules: Settings) -> Step:
     return replace(state, ducked=True), (Duck(turn=reply.turn),)
 
 
-def unduck_if_alone(state: State) -> Step:
+def unduck_if_alone(state: State, *, ended: int = 0) -> Step:
+    """Raise the voice unless the user talks over it; `ended` is the turn of a reply just over."""
     user_talks = state.user is not None and state.user.phase is UserPhase.TALKING
     if not state.ducked or (user_talks and state.replies_in(ReplyPhase.SPEAKING)):
         return state, ()
-    turn = state.reply.turn if state.reply is not None else 0
+    turn = ended or (state.reply.turn if state.reply is not None else 0)
     return replace(state, ducked=False), (Unduck(turn=turn),)
 
 

@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from difflib import SequenceMatcher
 
 _NOT_WORD = re.compile(r"[^\w\s']+")
 _CLAUSE_END = re.compile(r"[.!?,;:]+")
-_POLITE = {"please", "now", "ok", "okay", "hey", "just", "thanks", "thank you"}
+_WORD = re.compile(r"\w[\w'\u2019]*")
+_AROUND_STOP = {
+    "please",
+    "now",
+    "ok",
+    "okay",
+    "hey",
+    "just",
+    "thanks",
+    "thank",
+    "you",
+    "oh",
+    "no",
+    "wait",
+}
+"""Words that people put around a stop phrase and that change nothing in it."""
+
+ALIKE = 0.8
+"""How much of the wake phrase must be there, letter by letter (difflib's ratio). A small recogniser
+hears "He's assistant" (0.92) and "Hey, as aistent" (0.83) for "hey assistant"; "this instant"
+(0.70), which it hears too, stays out, since people say it."""
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -33,24 +54,23 @@ def is_stop(text: str, stop_phrases: Iterable[str], *, at_end: bool = False) -> 
 
 
 def _matches(words: tuple[str, ...], phrases: set[tuple[str, ...]]) -> bool:
-    content = tuple(word for word in words if word not in _POLITE)
-    if not content:
-        return False
+    content = tuple(word for word in words if word not in _AROUND_STOP)
     return any(
-        len(content) % len(phrase) == 0 and content == phrase * (len(content) // len(phrase))
+        said == phrase * (len(said) // len(phrase))
+        for said in (words, content)
         for phrase in phrases
-        if phrase
+        if said and phrase
     )
 
 
 def after_wake_phrase(text: str, wake_phrase: str) -> str | None:
-    """The rest of `text` after the wake phrase at its start; None where it does not start with
-    it."""
-    wake = words_of(wake_phrase)
-    heard = words_of(text)
-    if heard[: len(wake)] != wake:
-        return None
-    rest = text
-    for word in wake:
-        rest = re.split(re.escape(word), rest, maxsplit=1, flags=re.IGNORECASE)[-1]
-    return rest.lstrip(" ,.!?;:-").strip()
+    """The rest of `text` after the wake phrase at its start, or after what sounds like it; None
+    where it does not start so."""
+    wake = "".join(words_of(wake_phrase))
+    words = list(_WORD.finditer(text))
+    count = len(words_of(wake_phrase))
+    for taken in (count, count - 1, count + 1):
+        said = "".join(words_of(" ".join(word[0] for word in words[:taken])))
+        if 0 < taken <= len(words) and SequenceMatcher(None, wake, said).ratio() >= ALIKE:
+            return text[words[taken - 1].end() :].lstrip(" ,.!?;:-").strip()
+    return None

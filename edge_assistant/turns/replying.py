@@ -12,6 +12,7 @@ from edge_assistant.turns.commands import (
     Commit,
     Conclude,
     Discard,
+    EndTurn,
     FinishTurn,
     Speak,
 )
@@ -48,13 +49,19 @@ def transcribed(state: State, event: Transcribed, rules: Settings) -> Step:
         or reply.phase not in (ReplyPhase.DRAFTED, ReplyPhase.COMMITTED)
     ):
         return state, ()
-    if is_stop(event.text, rules.stop_phrases, at_end=reply.ends_in_aside):
+    if _is_stop(event.text, rules, at_end=reply.ends_in_aside):
         return _drop(state, reply, "stop", Outcome.STOPPED)
     if not event.text:
         return _drop(state, reply, "nothing said", Outcome.IGNORED)
     if rules.listen != "wake":
         return state, (Answer(turn=event.turn, draft=event.draft, text=event.text),)
     return _if_addressed(state, reply, event, rules)
+
+
+def _is_stop(text: str, rules: Settings, *, at_end: bool = False) -> bool:
+    """A stop phrase needs no wake phrase, and works behind one."""
+    rest = after_wake_phrase(text, rules.wake_phrase) if rules.listen == "wake" else None
+    return is_stop(rest or text, rules.stop_phrases, at_end=at_end)
 
 
 def _if_addressed(state: State, reply: Reply, event: Transcribed, rules: Settings) -> Step:
@@ -90,11 +97,14 @@ def _checked(state: State, event: Transcribed, rules: Settings) -> Step:
     discard = Discard(turn=event.turn, draft=event.draft, reason="overlap checked")
     if user is None or user.turn != event.turn:
         return state, (discard,)
-    if is_stop(event.text, rules.stop_phrases):
+    if _is_stop(event.text, rules):
         state, dropped = drop_requests(replace(state, user=None))
         state, yielded = yield_reply(state)
+        ended = EndTurn(
+            turn=user.turn, ended_frames=user.ended_frames, paused_frames=user.paused_frames
+        )
         stopped = FinishTurn(turn=event.turn, outcome=Outcome.STOPPED)
-        return state, (discard, *yielded, *dropped, stopped)
+        return state, (ended, discard, *yielded, *dropped, stopped)
     if rules.listen == "wake" and after_wake_phrase(event.text, rules.wake_phrase):
         state, yielded = yield_reply(replace(state, user=replace(user, overlapped=False)))
         return state, (discard, *yielded)
@@ -118,7 +128,7 @@ def playback_finished(state: State, event: PlaybackFinished) -> Step:
     if reply is None or not _is_about(reply, event) or reply.phase is ReplyPhase.YIELDING:
         return state, ()  # a yielding reply ends with Yielded
     outcome = Outcome.FAILED if reply.failed else Outcome.ANSWERED
-    state, unducked = unduck_if_alone(replace(state, reply=None))
+    state, unducked = unduck_if_alone(replace(state, reply=None), ended=event.turn)
     return state, (*unducked, FinishTurn(turn=event.turn, outcome=outcome))
 
 

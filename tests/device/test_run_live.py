@@ -102,7 +102,7 @@ def test_a_conversation_on_the_screen(
     terminal: Terminal, server: SoundServer, tmp_path: Path
 ) -> None:
     terminal.expect("listening")
-    terminal.expect("space interrupts, q ends")
+    terminal.expect("space interrupts, r reloads, q ends")
     speak("What is the capital of France?", server, tmp_path)
     terminal.expect("hearing you")
     assert "capital" in terminal.expect(r"you        [^\r\n]+")

@@ -23,6 +23,7 @@ from edge_assistant.turns.events import (
     Yielded,
 )
 from tests.turns.floor_states import (
+    ASIDE_ENDED,
     ASK,
     CHECKED,
     DRAFTED,
@@ -141,14 +142,14 @@ WORDS = [
         given=replace(OVERHEARD, requests=WAITING),
         fact=words("stop", turn=2),
         then=replace(OVERHEARD, check=None, user=None, reply=SILENCED),
-        orders=(CHECKED, YIELD, *DROPPED, finish(Outcome.STOPPED, turn=2)),
+        orders=(ASIDE_ENDED, CHECKED, YIELD, *DROPPED, finish(Outcome.STOPPED, turn=2)),
         why="what programs want to say is dropped too",
     ),
     Row(
         given=replace(OVERHEARD, reply=None),
         fact=words("stop", turn=2),
         then=replace(OVERHEARD, check=None, user=None, reply=None),
-        orders=(CHECKED, finish(Outcome.STOPPED, turn=2)),
+        orders=(ASIDE_ENDED, CHECKED, finish(Outcome.STOPPED, turn=2)),
         why="the reply was over",
     ),
     Row(

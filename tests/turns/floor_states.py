@@ -140,6 +140,9 @@ def start_draft(turn: int, draft: int, from_ms: int, to_ms: int) -> StartDraft:
 
 
 ENDED = EndTurn(turn=1, ended_frames=at(2_000), paused_frames=at(2_100))
+ASIDE_ENDED = EndTurn(
+    turn=2, ended_frames=OVERHEARD_USER.ended_frames, paused_frames=OVERHEARD_USER.paused_frames
+)
 COMMIT = Commit(turn=1, draft=1)
 YIELD = Yield(turn=1, draft=1)
 CHECKED = Discard(turn=2, draft=1, reason="overlap checked")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_assistant.llm.history import CUT_OFF, Exchange, History
+from edge_assistant.llm.history import Exchange, History
 from edge_assistant.llm.protocol import Message
 
 exchanges = st.lists(
@@ -42,7 +42,7 @@ def test_a_plain_conversation() -> None:
 
 def test_an_interrupted_reply_is_what_was_heard_of_it() -> None:
     history = History([Exchange(user="Tell me", heard="Once upon a ", is_interrupted=True)])
-    assert spelt(history.messages("", "Stop"))[1] == f"assistant: Once upon a{CUT_OFF}"
+    assert spelt(history.messages("", "Stop"))[1] == "assistant: Once upon a"
 
 
 def test_a_reply_that_nobody_heard_leaves_its_question_for_the_next() -> None:

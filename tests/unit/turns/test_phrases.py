@@ -20,6 +20,8 @@ STOP = Settings().stop_phrases
         "stop stop stop",
         "Please stop.",
         "Okay, stop now.",
+        "oh no wait stop",
+        "Stop, thank you.",
         "No, wait, stop.",
         "Never mind!",
         "That\u2019s enough, thanks.",
@@ -59,12 +61,15 @@ def test_words_run_together_after_a_pause_count_at_the_end_only() -> None:
         ("Hey assistant, what time is it?", "what time is it?"),
         ("hey, Assistant! what time is it?", "what time is it?"),
         ("Hey assistant.", ""),
-        ("Well, hey assistant", None),
+        ("He's assistant, what time is it?", "what time is it?"),
+        ("Hey, as aistent. Stop", "Stop"),
+        ("This instant, please", None),
+        ("I told the assistant so", None),
         ("hey", None),
         ("what time is it", None),
     ],
 )
-def test_the_wake_phrase_is_cut_off_at_the_start_only(text: str, rest: str | None) -> None:
+def test_the_wake_phrase_is_known_by_its_sound_and_cut_off(text: str, rest: str | None) -> None:
     assert after_wake_phrase(text, "hey assistant") == rest
 
 
