@@ -74,9 +74,9 @@ def rows(system: str, source: Source, shift: float, n: int) -> list[TrialRow]:
         gap += 1.2 if slow else 0.0
         found.append(
             TrialRow(
-                id=f"question/finished/{source}/{at:03d}",
-                scenario="question",
-                condition="finished",
+                id=f"turn_taking/request/{source}/{at:03d}",
+                scenario="turn_taking",
+                condition="request",
                 source=source,
                 system=system,
                 seed=7 + at,
@@ -123,15 +123,16 @@ def figures(system: str, source: Source, shift: float) -> list[Figure]:
         )
 
     found = [
-        one("question", "finished", "response_gap_p50", shift + 0.12, "s", 24),
-        one("question", "finished", "response_gap_p90", shift + 0.61, "s", 24),
-        one("question", "finished", "response_gap_below_0", 0.04, "share", 24),
-        one("interruption", "stop", "stopped_within", 0.83, "share", 12),
-        one("backchannel", "all", "floor_kept", 0.75, "share", 12),
+        one("turn_taking", "", "response_gap_p50", shift + 0.12, "s", 24),
+        one("turn_taking", "", "response_gap_p90", shift + 0.61, "s", 24),
+        one("turn_taking", "", "takeover", 0.96, "share", 24),
+        one("interruption", "", "stopped", 0.83, "share", 12),
+        one("backchannel", "", "floor_kept[backchannel]", 0.75, "share", 12),
     ]
     for at, length in enumerate(("0.3 s", "0.5 s", "0.7 s", "1.0 s", "1.5 s")):
         share = min(1.0, (0.02 + 0.09 * at) * (1.6 - shift))
-        found.append(one("pause", length, "pause_take_over", share, "share", 8))
+        found.append(one("pauses", "", f"pause_take_any[{length}]", share, "share", 8))
+    found.append(one("pauses", "", "pause_take_any", 0.2, "share", 40))
     return found
 
 
@@ -145,7 +146,7 @@ def example() -> Report:
     )
     nothing = Figure(
         scenario="silence",
-        condition="minutes",
+        condition="",
         source="real",
         system=naive,
         name="phantom_turns",
@@ -190,7 +191,7 @@ def example() -> Report:
             Component(
                 label="Median gap",
                 name="response_gap_p50",
-                scenario="question",
+                scenario="turn_taking",
                 good=0.2,
                 bad=1.5,
                 weight=3,
@@ -198,13 +199,12 @@ def example() -> Report:
             ),
             Component(
                 label="Take-over in pauses",
-                name="pause_take_over",
-                scenario="pause",
+                name="pause_take_any",
+                scenario="pauses",
                 good=0.0,
                 bad=0.5,
                 weight=3,
                 unit="share",
-                conditions=("0.5 s", "0.7 s", "1.0 s"),
             ),
             Component(
                 label="Phantom turns",

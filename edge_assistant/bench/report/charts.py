@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from edge_assistant.bench.report import svg, words
+from edge_assistant.bench.report import pick, svg, words
 from edge_assistant.bench.report.markup import Content, Markup, tag
 from edge_assistant.bench.report.model import Report, TrialRow
 from edge_assistant.bench.report.pick import Pauses, gap_groups, pauses, stage_means
@@ -45,7 +45,9 @@ def _gaps(report: Report, look: _Look) -> Markup:
     scale = svg.Scale(
         low=max(low, -3.0), high=high, start=look.margin, end=look.width - look.margin
     )
-    head, top, each = 40.0, 26.0, _DOTS_HEIGHT + 64
+    is_narrow = look.width == svg.NARROW
+    head, top = 52.0 if is_narrow else 34.0, 26.0
+    each = _DOTS_HEIGHT + head + 26
     bottom = top + each * len(groups)
     shapes: list[Content] = [
         svg.box(scale.start, top - 8, scale(0) - scale.start, bottom - top + 8, "early"),
@@ -56,16 +58,7 @@ def _gaps(report: Report, look: _Look) -> Markup:
         y = top + each * at
         shapes += _gap_row(rows, scale, y + head, svg.colour(rank), source == "real")
         shapes.append(svg.text(scale.start, y + 14, name, class_="row-name"))
-        about = svg.text(
-            scale.start if look.width < 500 else scale.end,
-            y + (28 if look.width < 500 else 14),
-            words.source(source),
-            " · ",
-            _about(rows),
-            class_="row-note",
-            anchor="start" if look.width < 500 else "end",
-        )
-        shapes.append(about)
+        shapes += _notes((words.source(source), _about(rows)), scale, y, is_narrow)
     shapes.append(
         svg.text(
             scale.end,
@@ -79,6 +72,16 @@ def _gaps(report: Report, look: _Look) -> Markup:
         f"{name}, {words.source(source)}: {_about(rows)}" for (name, source, rows) in groups
     )
     return svg.picture(look.width, bottom + 40, label, *shapes)
+
+
+def _notes(notes: tuple[str, str], scale: svg.Scale, y: float, is_narrow: bool) -> list[Content]:
+    """What stands beside the name of a row, or below it."""
+    if not is_narrow:
+        return [svg.text(scale.end, y + 14, " · ".join(notes), class_="row-note", anchor="end")]
+    return [
+        svg.text(scale.start, y + 28 + 15 * at, note, class_="row-note")
+        for at, note in enumerate(notes)
+    ]
 
 
 def _ranked(
@@ -174,7 +177,9 @@ def _trade_off(found: list[Pauses], report: Report, look: _Look) -> Markup:
     shapes += [
         svg.text(across.start + 6, 12, "share of pauses taken", class_="axis-name"),
         svg.text(across.start + 6, up.start - 8, "quick and polite", class_="corner"),
-        svg.text(across.end - 6, up.end + 16, "slow and rude", class_="corner", anchor="end"),
+        svg.text(
+            across.end - 6, up.end + 16, "slow, and still too early", class_="corner", anchor="end"
+        ),
         svg.text(across.end, height - 14, "median gap, seconds", class_="axis-name", anchor="end"),
     ]
     ranks = {system.name: at for at, system in enumerate(report.systems)}
@@ -182,7 +187,7 @@ def _trade_off(found: list[Pauses], report: Report, look: _Look) -> Markup:
         shapes += _pauses(each, across, up, svg.colour(ranks.get(each.system, 0)))
     label = "Take-over in pauses against the median gap. " + "; ".join(
         f"{each.system}, {words.source(each.source)}, gap {words.number(each.gap_s, 's')}: "
-        + ", ".join(f"{f.condition} {words.number(f.value, 'share')}" for f in each.figures)
+        + ", ".join(f"{pick.row_of(f.name)} {words.number(f.value, 'share')}" for f in each.figures)
         for each in found
     )
     return svg.picture(look.width, height, label, *shapes)
@@ -202,7 +207,7 @@ def _pauses(each: Pauses, across: svg.Scale, up: svg.Scale, colour: str) -> list
         if figure.low is not None and figure.high is not None:
             shapes.append(svg.line(x, up(figure.low), x, up(figure.high), f"whisker {colour}"))
         title = (
-            f"{each.system}, {words.source(each.source)}, {figure.condition}: "
+            f"{each.system}, {words.source(each.source)}, pauses of {pick.row_of(figure.name)}: "
             f"{words.number(figure.value, 'share')} ({words.interval(figure)}), n = {figure.n}"
         )
         dot = tag("title", title)
@@ -211,7 +216,9 @@ def _pauses(each: Pauses, across: svg.Scale, up: svg.Scale, colour: str) -> list
         labels.append(place)
         side = 11 if each.source == "real" else -11
         anchor = "start" if side > 0 else "end"
-        shapes.append(svg.text(x + side, place, figure.condition, class_="tick", anchor=anchor))
+        shapes.append(
+            svg.text(x + side, place, pick.row_of(figure.name), class_="tick", anchor=anchor)
+        )
     return shapes
 
 

@@ -122,7 +122,9 @@ def to_markdown(comparison: Comparison) -> str:
         bold = "**" if row.intervals == "apart" else ""
         rows.append(
             (
-                *(cell(words.plain(each)) for each in (row.scenario, row.name, row.condition)),
+                cell(words.plain(row.scenario)),
+                cell(words.plain(row.name)),
+                cell(words.condition(row.condition)),
                 words.source(row.source),
                 cell(row.system),
                 _value(row.a),
@@ -144,7 +146,7 @@ def to_text(comparison: Comparison) -> str:
     cells += [
         (
             "*" if row.intervals == "apart" else "",
-            "/".join(words.plain(each) for each in (row.scenario, row.condition, row.name)),
+            "/".join(filter(None, (row.scenario, row.condition, row.name))),
             row.source,
             row.system,
             _value(row.a),

@@ -1,4 +1,8 @@
-"""One number out of many: how many points each part earns, and their weighted mean."""
+"""One number out of many: the points of each part and their weighted mean, as the page shows them.
+
+The terms are those of `metrics.composite`; here they meet the figures of a report, so that a report
+that was read from JSON can be scored again.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +24,21 @@ class Points:
     """0 to 100."""
 
     def score(self, weights: tuple[float, ...]) -> float | None:
-        """Weighted mean over what was measured; None where that is nothing."""
-        parts = [
-            (weight, points)
-            for weight, points in zip(weights, self.points, strict=True)
-            if points is not None
-        ]
+        """Weighted mean; None as soon as something that weighs was not measured.
+
+        A score over what is left would be another score: give the missing part no weight, and it
+        is said in the open.
+        """
+        parts = [(w, p) for w, p in zip(weights, self.points, strict=True) if w > 0]
         total = sum(weight for weight, _ in parts)
-        return sum(w * p for w, p in parts) / total if total > 0 else None
+        if total <= 0 or any(points is None for _, points in parts):
+            return None
+        return sum(weight * (points or 0.0) for weight, points in parts) / total
 
 
 def points_of(component: Component, value: float) -> float:
     """Linear from `bad` (0 points) to `good` (100), no more and no less."""
-    share = (value - component.bad) / (component.good - component.bad)
+    share = (component.bad - value) / (component.bad - component.good)
     return 100 * min(max(share, 0.0), 1.0)
 
 
@@ -52,17 +58,11 @@ def table(report: Report) -> list[Points]:
 
 
 def _value(report: Report, part: Component, system: str, source: str) -> float | None:
-    """Mean of the component's figures, each counting as often as it has trials."""
-    parts = [
-        (figure.n, figure.value)
-        for figure in report.figures
-        if figure.name == part.name
-        and figure.scenario == part.scenario
-        and figure.system == system
-        and figure.source == source
-        and (not part.conditions or figure.condition in part.conditions)
-        and figure.value is not None
-        and figure.n > 0
-    ]
-    total = sum(n for n, _ in parts)
-    return sum(n * value for n, value in parts) / total if total else None
+    """The component's figure over all conditions of its scenario."""
+    for figure in report.figures:
+        if (figure.system, figure.source, figure.condition) == (system, source, "") and (
+            figure.scenario,
+            figure.name,
+        ) == (part.scenario, part.name):
+            return figure.value
+    return None

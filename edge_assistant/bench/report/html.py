@@ -134,7 +134,7 @@ def _trade_off(report: Report) -> Markup:
         "What quickness costs",
         "A quick assistant is worth little if it takes every breath for the end. Across: the "
         "median gap. Up: the share of pauses inside a turn, by their length, in which it began to "
-        "speak. Lines are 95 % intervals. The best place is at the bottom left.",
+        "speak, by any audible start. Lines are 95 % intervals. Best is the bottom left.",
         charts.trade_off(report) or _nothing("Gaps and pauses were not both measured in this run."),
     )
 
@@ -151,7 +151,7 @@ def _waterfall(report: Report) -> Markup:
 
 
 def _cases(report: Report) -> Markup:
-    rows = pick.worst(report, WORST_CASES)
+    rows = [row for row in pick.worst(report, WORST_CASES) if row.timeline is not None]
     ranks = {system.name: at for at, system in enumerate(report.systems)}
     return _section(
         "worst",
@@ -167,6 +167,7 @@ def _composite(report: Report) -> Markup:
     if not points:
         return Markup("")
     weights = tuple(part.weight for part in report.composite)
+    most = 2 * max(weights)
     sliders = [
         tag(
             "label",
@@ -180,7 +181,7 @@ def _composite(report: Report) -> Markup:
                 "input",
                 type="range",
                 min=0,
-                max=10,
+                max=most,
                 step=1,
                 value=part.weight,
                 data_weight=at,
@@ -219,8 +220,8 @@ def _composite(report: Report) -> Markup:
     return _section(
         "score",
         "One number, if you must",
-        "Points for each part, weighted. There is no right set of weights, so change them; what "
-        "was not measured takes no part.",
+        "Points for each part, weighted. There is no right set of weights, so change them. "
+        "Where something that weighs was not measured there is no score: give it no weight.",
         tag("div", *rows, class_="scores"),
         tag("div", *sliders, class_="weights"),
         tag("button", "Weights as they were", type="button", id="reset"),
@@ -241,7 +242,7 @@ def _figures(report: Report) -> Markup:
             tag(
                 "tr",
                 tag("th", words.plain(figure.name), scope="row"),
-                tag("td", words.plain(figure.condition)),
+                tag("td", words.condition(figure.condition)),
                 tag("td", words.source(figure.source)),
                 tag("td", figure.system),
                 tag("td", words.number(figure.value, figure.unit), class_="num"),
@@ -304,7 +305,8 @@ def _method(report: Report) -> Markup:
     facts = (
         ("Processor", f"{machine.processor}, {machine.cores} cores"),
         ("Memory", f"{machine.memory_bytes / 2**30:.1f} GiB"),
-        ("System", f"{machine.system}, Python {machine.python}"),
+        ("System", f"{machine.system}, {machine.python}"),
+        ("Packages", ", ".join(f"{k} {v}" for k, v in machine.versions.items())),
         ("Highest load, time stolen", f"{machine.load:.1f}, {machine.steal_s:.2f} s"),
         ("Date, bench, seed", f"{report.date}, {report.bench_version}, {report.seed}"),
         ("Intervals", report.intervals),

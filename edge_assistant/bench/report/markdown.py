@@ -42,7 +42,7 @@ def _about(report: Report) -> str:
     machine = report.machine
     lines = [
         f"- Machine: {cell(machine.processor)}, {machine.cores} cores, "
-        f"{machine.memory_bytes / 2**30:.1f} GiB; {cell(machine.system)}, Python {machine.python}; "
+        f"{machine.memory_bytes / 2**30:.1f} GiB; {cell(machine.system)}, {cell(machine.python)}; "
         f"highest load {machine.load:.1f}, {machine.steal_s:.2f} s stolen",
         f"- Run: {report.date}, bench {cell(report.bench_version)}, seed {report.seed}",
         f"- Intervals: {cell(report.intervals)}",
@@ -83,7 +83,7 @@ def _figures(report: Report) -> list[str]:
         rows = [
             (
                 cell(words.plain(figure.name)),
-                cell(words.plain(figure.condition)),
+                cell(words.condition(figure.condition)),
                 words.source(figure.source),
                 cell(figure.system),
                 words.number(figure.value, figure.unit),
@@ -123,8 +123,8 @@ def _score(report: Report) -> list[str]:
     ]
     return [
         "## Composite",
-        "A weighted mean of points; what was not measured takes no part. The page lets you change "
-        "the weights.",
+        "A weighted mean of points, and none where a part was not measured. The page lets you "
+        "change the weights.",
         table(("system", "speech", "score"), rows, 1),
         table(("part", "weight", "100 points at", "0 points at"), used, 3),
     ]

@@ -28,6 +28,8 @@ class Machine:
     system: str
     """Operating system and kernel."""
     python: str
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of the packages that change what is measured."""
     load: float = 0.0
     """Highest load average that was seen at the end of a trial."""
     steal_s: float = 0.0
@@ -53,9 +55,11 @@ class Figure:
 
     scenario: str
     condition: str
+    """Empty: all conditions of the scenario."""
     source: Source
     system: str
     name: str
+    """Metric, summary and row, such as `response_gap_p50[under 1.5 s]`."""
     value: float | None
     """None where nothing could be measured."""
     unit: str
@@ -97,7 +101,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """One conversation to look at and listen to."""
+    """One conversation to look at and listen to; kept for the worst cases only."""
 
     step_s: float
     """Seconds for one value of the two envelopes."""
@@ -108,7 +112,7 @@ class Timeline:
     spans: tuple[Span, ...] = ()
     marks: tuple[Mark, ...] = ()
     audio: bytes = b""
-    """A FLAC file: left the user, right the reply. Empty but for the worst cases."""
+    """A FLAC file: left the user, right the reply. Never in the JSON."""
     audio_begin_s: float = 0.0
     """Where in the trial `audio` begins."""
 
@@ -132,7 +136,7 @@ class TrialRow:
     gap_s: float | None = None
     """Response gap, where the scenario has one and there was a reply."""
     expects_gap: bool = False
-    """The scenario asks for a reply; without one, `gap_s` is None and that is a fault."""
+    """It is a finished question: its gap is part of the distribution, its silence a fault."""
     values: dict[str, float] = field(default_factory=dict)
     """What else was measured in this trial."""
     stages: dict[str, float] = field(default_factory=dict)
@@ -146,7 +150,7 @@ class Component:
 
     label: str
     name: str
-    """Of the figures that it averages."""
+    """Of the figure, that over all conditions of the scenario."""
     scenario: str
     good: float
     """Value that earns 100 points."""
@@ -154,8 +158,6 @@ class Component:
     """Value that earns none; between them it is linear."""
     weight: float
     unit: str
-    conditions: tuple[str, ...] = ()
-    """Only these; all of them where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@
     root.dataset.theme = dark ? "light" : "dark";
   });
 
-  // The composite: a weighted mean over what was measured, as composite.py does it.
+  // The composite: a weighted mean, none where something that weighs is missing, as in composite.py.
   const sliders = all("[data-weight]");
   const score = () => {
     const weights = sliders.map((slider) => Number(slider.value));
@@ -20,11 +20,16 @@
     all("[data-points]").forEach((row) => {
       let sum = 0;
       let total = 0;
+      let missing = false;
       JSON.parse(row.dataset.points).forEach((points, at) => {
-        if (points !== null) { sum += weights[at] * points; total += weights[at]; }
+        if (weights[at] <= 0) { return; }
+        missing = missing || points === null;
+        sum += weights[at] * points;
+        total += weights[at];
       });
-      row.querySelector("output").value = total > 0 ? String(Math.round(sum / total)) : "-";
-      row.querySelector("meter").value = total > 0 ? sum / total : 0;
+      const known = total > 0 && !missing;
+      row.querySelector("output").value = known ? String(Math.round(sum / total)) : "-";
+      row.querySelector("meter").value = known ? sum / total : 0;
     });
   };
   sliders.forEach((slider) => slider.addEventListener("input", score));

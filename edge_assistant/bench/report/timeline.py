@@ -21,6 +21,8 @@ _MARKS: Final = {
     "error": "error",
 }
 """Events that are worth a word in the drawing; all of them are in the list below it."""
+_FACTS: Final = ("duck_latency", "stop_latency", "pause_take_any", "heard_error")
+"""Values of a trial, in seconds or shares, that explain what is seen."""
 _MARK_ROW: Final = 13.0
 _MARK_ROWS: Final = 3
 
@@ -30,7 +32,9 @@ def case(row: TrialRow, number: int, colour: str) -> Markup:
     timeline = row.timeline
     assert timeline is not None
     facts = [f"gap {words.number(row.gap_s, 's')}"] if row.gap_s is not None else []
-    facts += [f"{words.plain(name)} {value:.3g}" for name, value in row.values.items()]
+    facts += [
+        f"{words.plain(name)} {row.values[name]:.2f}" for name in _FACTS if name in row.values
+    ]
     return tag(
         "article",
         tag(

@@ -45,6 +45,11 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
+def condition(name: str) -> str:
+    """A condition in words; the empty one is all of them together."""
+    return plain(name) if name else "all"
+
+
 def source(name: str) -> str:
     """`real` and `synthetic` in words."""
     return SOURCES.get(name, name)
