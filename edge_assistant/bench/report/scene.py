@@ -30,7 +30,7 @@ def timeline(outcome: Outcome) -> Timeline:
         step_s=STEP_S,
         user=envelope(outcome.user, STEP_S),
         reply=envelope(outcome.reply, STEP_S),
-        spans=tuple([*_stimuli(outcome), *_replies(outcome)]),
+        spans=(*_stimuli(outcome), *_replies(outcome)),
         marks=tuple(_marks(outcome)),
         audio=flac(outcome.user, outcome.reply, begin_s),
         audio_begin_s=begin_s,
