@@ -298,6 +298,14 @@ def test_two_moments_of_one_reply_and_one_of_the_next() -> None:
     assert onsets(timeline)[1:] == [frames(at_s) for at_s in (1.5, 2.5, 3.5, 6.1)]
 
 
+def test_a_moment_that_has_passed_is_waited_for_in_the_next_reply() -> None:
+    more: dict[str, Any] = {"role": "backchannel", "begins": "into_reply", "lead_s": 0.0}
+    stimuli = [utterance(), utterance(**more, delay_s=1.0), utterance(**more, delay_s=0.2)]
+    loudspeaker = np.concatenate([silence(1.0), tone(2.0), silence(0.8), tone(1.0), silence(1.0)])
+    timeline, _ = play(trial(stimuli, tail_s=1.0), loudspeaker)
+    assert onsets(timeline)[1:] == [frames(2.0), frames(3.8 + 0.2)]
+
+
 def test_a_reply_before_the_turn_is_not_the_answer_to_it() -> None:
     stimuli = [
         utterance(delay_s=1.5),

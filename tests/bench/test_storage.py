@@ -103,6 +103,16 @@ def test_a_half_written_trial_is_not_done(tmp_path: Path, damage: str) -> None:
     assert caught.value.code == "bench-trial-unreadable"
 
 
+def test_a_trial_that_was_not_named_yet_is_not_done(tmp_path: Path) -> None:
+    """The machine went down after the last file was written, and before the folder's name was."""
+    store = Store(tmp_path, INFO)
+    folder = store.save(outcome())
+    folder.rename(folder.with_name(f".{folder.name}"))
+    assert store.done() == {}
+    store.save(outcome())
+    assert len(load(tmp_path).entries) == 1
+
+
 def test_a_save_that_fails_leaves_no_trial(tmp_path: Path) -> None:
     store = Store(tmp_path, INFO)
     with pytest.raises(TypeError):
