@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge_assistant.bench.metrics import overlap
@@ -120,6 +122,15 @@ def test_duck_latency_from_the_channel(gain_db: float, is_ducked: float) -> None
     found = overlap.duck_latency(case, NOTHING)
     assert values(found) == pytest.approx([0.15] if is_ducked else [])
     assert reasons(found) == ([] if is_ducked else [overlap.NOT_DUCKED])
+
+
+@pytest.mark.parametrize(("pause_s", "is_told"), [(2.99, False), (3.01, True)])
+def test_a_pause_that_runs_into_the_duck_hides_its_latency(pause_s: float, is_told: bool) -> None:
+    case = outcome(channel(12.0, (1.0, pause_s), (3.1, 3.25), level=0.1), INTERRUPTION)
+    quiet = with_gain(case.reply, 3.1, 3.3, -20.0)
+    found = overlap.duck_latency(replace(case, reply=quiet), NOTHING)
+    assert values(found) == pytest.approx([0.01] if is_told else [])
+    assert only(overlap.ducked(replace(case, reply=quiet), NOTHING)) == 1.0
 
 
 def test_a_reply_with_too_little_before_the_onset_is_void_for_ducking_only() -> None:

@@ -70,11 +70,27 @@ def test_quantiles_come_with_n_interval_and_rows() -> None:
     assert measures["response_gap_p50"].value == pytest.approx(0.6)
     assert measures["response_gap_p90"].value == pytest.approx(1.0)
     assert measures["response_gap_p95"].value == pytest.approx(1.05)
-    assert measures["response_gap_p50[1.5 to 4 s]"].n == measures["response_gap_p50"].n == 11
+    assert measures["response_gap_p50"].n == 11
+    assert set(measures) == {f"response_gap_{q}" for q in ("p50", "p90", "p95")}
     low, high = measures["response_gap_p50"].low, measures["response_gap_p50"].high
     assert low is not None
     assert high is not None
     assert 0.1 < low < 0.6 < high < 1.1
+
+
+def test_rows_are_given_beside_the_whole_where_there_are_several() -> None:
+    short = outcome(
+        channel(9.0, (4.0, 5.0)), played("question", (1.0, 2.0)), id="question/plain/synthetic/009"
+    )
+    (measures,) = summarise([asked(0.2, 1), short], names=["response_gap"]).values()
+    told = {name: m.value for name, m in by_name(measures).items() if "_p50" in name}
+    assert told == pytest.approx(
+        {
+            "response_gap_p50": 1.1,
+            "response_gap_p50[1.5 to 4 s]": 0.2,
+            "response_gap_p50[under 1.5 s]": 2.0,
+        }
+    )
 
 
 def test_real_and_synthetic_are_never_pooled() -> None:

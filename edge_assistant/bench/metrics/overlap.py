@@ -38,6 +38,9 @@ TRANSCRIPT_SHARE: Final = 0.5
 """Of the interruption's words that the prompt must hold: recognisers err, and a first word is often
 lost under the reply."""
 
+NOT_DUCKED: Final = "no lasting attenuation within 2 s (counted in ducked)"
+QUIET_ALREADY: Final = "the reply was that quiet at the onset already (counted in ducked)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlap:
@@ -150,13 +153,11 @@ def ducked(outcome: Outcome, context: Context) -> list[Observation]:
     """1 where the reply was attenuated for good within 2 s: ducked or silent."""
     found: list[Observation] = []
     for one in duck_latency(outcome, context):
-        is_measured = isinstance(one, Sample) or one.reason == NOT_DUCKED
-        value = float(isinstance(one, Sample))
+        is_ducked = isinstance(one, Sample) or one.reason == QUIET_ALREADY
+        is_measured = is_ducked or (isinstance(one, Void) and one.reason == NOT_DUCKED)
+        value = float(is_ducked)
         found.append(Sample(trial=one.trial, value=value, row=one.row) if is_measured else one)
     return found
-
-
-NOT_DUCKED: Final = "no lasting attenuation within 2 s (counted in ducked)"
 
 
 def duck_latency(outcome: Outcome, context: Context) -> list[Observation]:
@@ -170,7 +171,10 @@ def duck_latency(outcome: Outcome, context: Context) -> list[Observation]:
         else:
             heard = outcome.reply[: one.new_reply]
             low = duck_frame(heard, one.onset, DUCK_WITHIN_S)
-            found.append(_sample(outcome, one, low, NOT_DUCKED))
+            # A pause of the reply ran into the duck: nobody can tell where one became the other.
+            is_unclear = low == one.onset
+            reason = QUIET_ALREADY if is_unclear else NOT_DUCKED
+            found.append(_sample(outcome, one, None if is_unclear else low, reason))
     return found
 
 

@@ -273,7 +273,7 @@ def measured(
 ) -> list[Measure]:
     """Measures of one group: of all rows together where they may be pooled, and of each row.
 
-    A void that names no row stands in every row.
+    A void that names no row stands in every row. A single row of what is pooled says nothing new.
     """
     if not observations:
         return []
@@ -281,7 +281,7 @@ def measured(
     found: list[Measure] = []
     if metric.is_pooled or not rows:
         found += _summary(metric, "", observations, seed, resamples)
-    for row in rows:
+    for row in rows if len(rows) > 1 or not metric.is_pooled else ():
         its = [o for o in observations if o.row == row or (isinstance(o, Void) and not o.row)]
         found += _summary(metric, row, its, seed, resamples)
     return found
