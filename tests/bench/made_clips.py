@@ -38,7 +38,12 @@ def voice(words: Sequence[tuple[int, int]], *, frames: int, hz: float = 120.0) -
 
 
 def clip(
-    words: Sequence[tuple[int, int]], *, frames: int, kind: str, number: int = 0, text: str = "x"
+    words: Sequence[tuple[int, int]],
+    *,
+    frames: int,
+    kind: str,
+    number: int = 0,
+    text: str = "two words",
 ) -> Clip:
     """A made clip; every number is another voice."""
     sound = voice(words, frames=frames, hz=100.0 + 17.0 * number)

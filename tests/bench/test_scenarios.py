@@ -9,6 +9,7 @@ import pytest
 
 from edge_assistant.bench.clips import Pool
 from edge_assistant.bench.scenarios import HUMDIAL, SCENARIOS, echo, humdial_classes, plan
+from edge_assistant.bench.scenarios.common import requests
 from edge_assistant.bench.scenarios.monologue import join
 from edge_assistant.bench.scenarios.pauses import LENGTHS_S, boundary_frames, with_pause
 from edge_assistant.bench.trial import Stimulus, Trial
@@ -168,6 +169,18 @@ def test_a_class_with_too_few_clips_is_left_out() -> None:
     clips = [c for c in POOL.clips if c.kind != "negation"] + list(POOL.of("negation"))[:2]
     poorer = Pool(source="synthetic", clips=tuple(clips))
     assert "negation" not in humdial_classes(plan([poorer], ["interruption"]))
+
+
+def test_a_request_is_clear_whole_and_more_than_one_word() -> None:
+    good = clip([(30, 130)], frames=180, kind="command", number=0)
+    others = [
+        clip([(30, 130)], frames=180, kind="read", number=1),
+        clip([(30, 130)], frames=132, kind="command", number=2),
+        clip([(30, 80), (110, 180)], frames=220, kind="command", number=3),
+        clip([(30, 90)], frames=180, kind="command", number=4),
+        clip([(30, 130)], frames=180, kind="command", number=5, text="yes"),
+    ]
+    assert requests(Pool(source="synthetic", clips=(*others, good))) == [good]
 
 
 def test_a_user_who_starts_with_the_system_starts_with_speech() -> None:

@@ -51,12 +51,16 @@ def rounds(conditions: Sequence[str], count: int) -> Iterator[tuple[str, int]]:
 def requests(pool: Pool, least_s: float = 0.8, most_s: float = 5.0) -> list[Clip]:
     """Finished requests without an inner pause, whose end is beyond doubt.
 
-    Read passages are not among them: they are no requests, and end in the middle of a story.
+    Read passages are not among them: they are no requests, and end in the middle of a story. Nor is
+    a text of one word ("yes"), which requests nothing.
     """
     return [
         clip
         for clip in pool.of("question", "command", "topic_change")
-        if clip.is_clear and len(clip.speech_frames) == 1 and least_s <= clip.speech_s <= most_s
+        if clip.is_clear
+        and len(clip.speech_frames) == 1
+        and least_s <= clip.speech_s <= most_s
+        and (not clip.text or " " in clip.text)
     ]
 
 

@@ -46,8 +46,12 @@ speech at the least."""
 
 
 def build(pool: Pool, seed: int, count: int) -> list[Trial]:
-    """Made pauses by length, natural ones of requests, and natural ones of read speech."""
-    kinds = pool.of("clause", "question", "command")
+    """Made pauses by length, natural ones of requests, and natural ones of read speech.
+
+    Texts of two clauses have a boundary that is known to be one; where a pool has none, the
+    quietest place of a request serves.
+    """
+    kinds = pool.of("clause") or pool.of("question", "command")
     whole = [clip for clip in kinds if clip.is_clear and clip.speech_s <= MOST_S]
     made = [clip for clip in shuffled(whole, seed, NAME) if boundary_frames(clip) is not None]
     natural = {
