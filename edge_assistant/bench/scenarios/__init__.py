@@ -58,7 +58,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             name=pauses.NAME,
             about="pauses of 0.3, 0.5, 0.7, 1.0, 1.5 s inside a turn, and natural ones",
             build=pauses.build,
-            count=42,
+            count=40,
             quick=5,
         ),
         Scenario(
