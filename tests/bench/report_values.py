@@ -57,6 +57,7 @@ def timeline(said: str, replied: str, gap_s: float, sound: bool) -> Timeline:
             Mark(at_s=begin - 0.02, name="playback_started"),
             Mark(at_s=begin + 2.1, name="ducked"),
             Mark(at_s=begin + 2.5, name="yielded", text=replied),
+            Mark(at_s=begin + 2.6, name="odd"),
         ),
         audio=flac(user, reply) if sound else b"",
     )
@@ -85,7 +86,7 @@ def rows(system: str, source: Source, shift: float, n: int) -> list[TrialRow]:
                 void=void,
                 gap_s=None if silent or void else gap,
                 expects_gap=True,
-                values={"stop latency": 0.41} if slow else {},
+                values={"stop_latency": 0.41} if slow else {},
                 stages={}
                 if silent or system == "naive loop"
                 else {

@@ -176,12 +176,19 @@ def _trade_off(found: list[Pauses], report: Report, look: _Look) -> Markup:
         )
     shapes += [
         svg.text(across.start + 6, 12, "share of pauses taken", class_="axis-name"),
-        svg.text(across.start + 6, up.start - 8, "quick and polite", class_="corner"),
-        svg.text(
-            across.end - 6, up.end + 16, "slow, and still too early", class_="corner", anchor="end"
-        ),
         svg.text(across.end, height - 14, "median gap, seconds", class_="axis-name", anchor="end"),
     ]
+    if look.width > svg.NARROW:
+        shapes += [
+            svg.text(across.start + 6, up.start - 8, "quick and polite", class_="corner"),
+            svg.text(
+                across.end - 6,
+                up.end + 16,
+                "slow, and still too early",
+                class_="corner",
+                anchor="end",
+            ),
+        ]
     ranks = {system.name: at for at, system in enumerate(report.systems)}
     for each in found:
         shapes += _pauses(each, across, up, svg.colour(ranks.get(each.system, 0)))

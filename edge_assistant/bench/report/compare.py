@@ -127,9 +127,9 @@ def to_markdown(comparison: Comparison) -> str:
                 cell(words.condition(row.condition)),
                 words.source(row.source),
                 cell(row.system),
-                _value(row.a),
-                _value(row.b),
-                f"{bold}{change(row)}{bold}",
+                cell(_value(row.a)),
+                cell(_value(row.b)),
+                f"{bold}{cell(change(row))}{bold}",
                 row.intervals,
             )
         )

@@ -49,7 +49,8 @@ def _heading(report: Report) -> Markup:
         tag(
             "p",
             f"{counted} conversations on {report.machine.processor}, {report.date[:10]}. "
-            f"{voids} more are void and listed below. Every number comes from the two channels of "
+            + (f"{voids} more are void and listed below. " if voids else "")
+            + "Every number comes from the two channels of "
             "sound, in real time; speech of people and of a synthetic voice is never pooled.",
         ),
     )

@@ -44,7 +44,7 @@ def _about(report: Report) -> str:
         f"- Machine: {cell(machine.processor)}, {machine.cores} cores, "
         f"{machine.memory_bytes / 2**30:.1f} GiB; {cell(machine.system)}, {cell(machine.python)}; "
         f"highest load {machine.load:.1f}, {machine.steal_s:.2f} s stolen",
-        f"- Run: {report.date}, bench {cell(report.bench_version)}, seed {report.seed}",
+        f"- Run: {cell(report.date)}, bench {cell(report.bench_version)}, seed {report.seed}",
         f"- Intervals: {cell(report.intervals)}",
     ]
     for system in report.systems:
@@ -64,8 +64,8 @@ def _headlines(report: Report) -> list[str]:
             cell(system),
             words.source(source),
             cell(label),
-            words.number(figure.value, figure.unit),
-            words.interval(figure),
+            cell(words.number(figure.value, figure.unit)),
+            cell(words.interval(figure)),
             str(figure.n),
         )
         for system, source in pick.groups(report)
@@ -86,8 +86,8 @@ def _figures(report: Report) -> list[str]:
                 cell(words.condition(figure.condition)),
                 words.source(figure.source),
                 cell(figure.system),
-                words.number(figure.value, figure.unit),
-                words.interval(figure),
+                cell(words.number(figure.value, figure.unit)),
+                cell(words.interval(figure)),
                 str(figure.n),
                 str(figure.voids),
             )
@@ -116,8 +116,8 @@ def _score(report: Report) -> list[str]:
         (
             cell(part.label),
             f"{part.weight:g}",
-            words.number(part.good, part.unit),
-            words.number(part.bad, part.unit),
+            cell(words.number(part.good, part.unit)),
+            cell(words.number(part.bad, part.unit)),
         )
         for part in report.composite
     ]
@@ -132,7 +132,7 @@ def _score(report: Report) -> list[str]:
 
 def _worst(report: Report) -> list[str]:
     rows = [
-        (code(row.id), cell(row.system), cell(row.outcome), words.number(row.gap_s, "s"))
+        (code(row.id), cell(row.system), cell(row.outcome), cell(words.number(row.gap_s, "s")))
         for row in pick.worst(report, 12)
     ]
     return ["## Worst cases", table(("trial", "system", "outcome", "gap"), rows, 1)] if rows else []

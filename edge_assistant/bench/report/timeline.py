@@ -21,8 +21,8 @@ _MARKS: Final = {
     "error": "error",
 }
 """Events that are worth a word in the drawing; all of them are in the list below it."""
-_FACTS: Final = ("duck_latency", "stop_latency", "pause_take_any", "heard_error")
-"""Values of a trial, in seconds or shares, that explain what is seen."""
+_FACTS: Final = {"duck_latency": "lowered its voice after", "stop_latency": "silent after"}
+"""Values of a trial, in seconds, that explain what is seen."""
 _MARK_ROW: Final = 13.0
 _MARK_ROWS: Final = 3
 
@@ -33,7 +33,9 @@ def case(row: TrialRow, number: int, colour: str) -> Markup:
     assert timeline is not None
     facts = [f"gap {words.number(row.gap_s, 's')}"] if row.gap_s is not None else []
     facts += [
-        f"{words.plain(name)} {row.values[name]:.2f}" for name in _FACTS if name in row.values
+        f"{told} {words.number(row.values[name], 's')}"
+        for name, told in _FACTS.items()
+        if name in row.values
     ]
     return tag(
         "article",
@@ -44,9 +46,9 @@ def case(row: TrialRow, number: int, colour: str) -> Markup:
                 "p",
                 tag("span", row.system, class_=f"chip {colour}"),
                 f" {words.plain(row.scenario)}, {words.plain(row.condition)}, "
-                f"{words.source(row.source)} · ",
-                tag("code", row.id),
+                words.source(row.source),
             ),
+            tag("p", tag("code", row.id)),
             tag("p", " · ".join(facts), class_="facts") if facts else None,
         ),
         svg.both(*(_drawing(row, timeline, width, colour) for width in (svg.WIDE, svg.NARROW))),

@@ -38,24 +38,33 @@ _GRAVE: Final = frozenset({"phantom_replies", "self_interruptions", "false_start
 """Faults that no term of the composite weighs."""
 
 
-def outcome_of(values: Mapping[str, float]) -> str:
-    """The gravest fault in words; otherwise what went well."""
+def outcome_of(values: Mapping[str, float], *, asks: bool) -> str:
+    """The gravest fault in words; otherwise what went well.
+
+    Args:
+        values: of the trial, by metric.
+        asks: the trial waits for an answer. Others may end before it comes.
+    """
     for name, is_fault, words in _FAULTS:
-        if name in values and is_fault(values[name]):
+        if name in values and is_fault(values[name]) and (asks or name != "takeover"):
             return words
     if "stopped" in values:
         return "fell silent for the user"
-    if "response_gap" in values:
-        return "answered"
+    if "pause_take_any" in values:
+        return "waited through the pause"
+    if asks and "response_gap" in values:
+        return f"answered after {values['response_gap']:.2f} s"
     if any(name.startswith("floor_kept") for name in values):
         return "kept talking"
     return "nothing to judge"
 
 
-def fault_of(values: Mapping[str, float], terms: Sequence[Term]) -> float:
-    """0 to 1: the most that any term of the composite, or a fault outside of it, takes away."""
+def fault_of(values: Mapping[str, float], terms: Sequence[Term], scenario: str) -> float:
+    """0 to 1: the most that a term of the scenario, or a fault that no term weighs, takes away."""
     worst = 0.0
     for term in terms:
+        if term.scenario != scenario:
+            continue
         name = term.measure
         for quantile in _QUANTILES:
             name = name.removesuffix(quantile)

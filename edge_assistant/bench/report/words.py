@@ -34,9 +34,8 @@ def interval(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
         return NOT_MEASURED
     low, high = number(figure.low, figure.unit), number(figure.high, figure.unit)
-    tail = low.rpartition(" ")[2]
-    if " " in low and high.endswith(f" {tail}"):
-        low = low.removesuffix(f" {tail}")
+    if low != NOT_MEASURED and high != NOT_MEASURED:
+        low = low.partition(" ")[0]  # the unit stands behind the second one
     return f"{low} to {high}"
 
 
