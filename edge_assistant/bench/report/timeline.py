@@ -45,7 +45,7 @@ def case(row: TrialRow, number: int, colour: str) -> Markup:
             tag(
                 "p",
                 tag("span", row.system, class_=f"chip {colour}"),
-                f" {words.plain(row.scenario)}, {words.plain(row.condition)}, "
+                f" {words.plain(row.scenario)}, {words.plain(row.condition)}, ",
                 words.source(row.source),
             ),
             tag("p", tag("code", row.id)),
