@@ -122,7 +122,7 @@ def test_stop_latencies_are_all_overlaps() -> None:
     assert reasons(fdb.stop_latency(apart, NOTHING)) == ["nothing overlapped"]
 
 
-def test_of_overlaps_with_one_end_the_shortest_counts() -> None:
+def test_every_overlap_of_a_user_segment_counts() -> None:
     case = outcome(channel(12.0, (2.0, 2.2), (2.9, 3.5)), QUESTION)
     assert values(fdb.stop_latency(case, NOTHING)) == pytest.approx([0.2, 0.1])
 

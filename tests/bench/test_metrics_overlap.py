@@ -188,6 +188,22 @@ def test_the_prompt_holds_the_interruption(transcript: str, is_answered: float) 
     assert only(overlap.answered_audibly(case, NOTHING)) == 1.0
 
 
+@pytest.mark.parametrize(("begin_s", "is_answered"), [(7.4, 1.0), (7.6, 0.0)])
+def test_an_answer_to_the_interruption_that_comes_too_late_is_none(
+    begin_s: float, is_answered: float
+) -> None:
+    """Something else is said in time, so the channel alone does not tell."""
+    log = (
+        *spoken(1, 1.0, 3.3, "the first", ended="yielded"),
+        *spoken(2, 5.0, 5.5, "pardon", transcript="mumble"),
+        *spoken(3, begin_s, 9.0, "the third", transcript="no the other one"),
+    )
+    spans = ((1.0, 3.3), (5.0, 5.5), (begin_s, 9.0))
+    case = outcome(channel(12.0, *spans), INTERRUPTION, events=log)
+    assert only(overlap.answered_audibly(case, NOTHING)) == 1.0
+    assert only(overlap.answered(case, NOTHING)) == is_answered
+
+
 def test_a_logged_answer_that_nobody_could_hear_is_none() -> None:
     log = (
         *spoken(1, 1.0, 3.3, "the first", ended="yielded"),

@@ -116,8 +116,8 @@ def test_the_bootstrap_of_a_mean_is_near_its_normal_interval() -> None:
     values = np.random.default_rng(1).normal(3.0, 2.0, 400)
     low, high = statistics.bootstrap_ratio(samples(*values), seed=2)
     half = 1.96 * values.std() / 20.0
-    assert low == pytest.approx(values.mean() - half, abs=0.05)
-    assert high == pytest.approx(values.mean() + half, abs=0.05)
+    assert low == pytest.approx(values.mean() - half, abs=0.02)
+    assert high == pytest.approx(values.mean() + half, abs=0.02)
 
 
 def test_another_seed_gives_other_draws() -> None:

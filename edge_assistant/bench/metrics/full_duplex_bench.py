@@ -216,19 +216,19 @@ def user_segments(outcome: Outcome) -> tuple[Run, ...]:
 
 
 def stop_latency(outcome: Outcome, context: Context) -> list[Observation]:
-    """Length of every overlap of a user segment with a system segment; of several that end in the
-    same millisecond the shortest."""
-    shortest: dict[int, float] = {}
+    """Length of every overlap of a user segment with a system segment.
+
+    The original keeps the shortest of several that end in the same millisecond; there cannot be
+    several here, since the segments of each side are apart.
+    """
+    runs = audible_runs(outcome.reply)
+    found: list[Observation] = []
     for user in user_segments(outcome):
-        for run in audible_runs(outcome.reply):
-            start, end = max(user.start, run.start), min(user.end, run.end)
-            if start < end:
-                key = round(seconds(end) * 1000)
-                length_s = seconds(end - start)
-                shortest[key] = min(shortest.get(key, length_s), length_s)
-    return [Sample(trial=outcome.trial.id, value=value) for value in shortest.values()] or [
-        Void(trial=outcome.trial.id, reason="nothing overlapped")
-    ]
+        for run in runs:
+            overlap = min(user.end, run.end) - max(user.start, run.start)
+            if overlap > 0:
+                found.append(Sample(trial=outcome.trial.id, value=seconds(overlap)))
+    return found or [Void(trial=outcome.trial.id, reason="nothing overlapped")]
 
 
 def response_latency(outcome: Outcome, context: Context) -> list[Observation]:
