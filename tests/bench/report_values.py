@@ -127,6 +127,7 @@ def figures(system: str, source: Source, shift: float) -> list[Figure]:
         one("turn_taking", "", "response_gap_p50", shift + 0.12, "s", 24),
         one("turn_taking", "", "response_gap_p90", shift + 0.61, "s", 24),
         one("turn_taking", "", "takeover", 0.96, "share", 24),
+        one("turn_taking", "", "fdb_turn_latency", shift + 0.2, "s", 23),
         one("interruption", "", "stopped", 0.83, "share", 12),
         one("backchannel", "", "floor_kept[backchannel]", 0.75, "share", 12),
     ]

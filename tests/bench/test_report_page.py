@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from edge_assistant.bench.report import html, markdown, model, words
+from edge_assistant.bench.metrics import METRICS
+from edge_assistant.bench.report import html, markdown, model, published, words
 from edge_assistant.bench.report.markup import Markup, join, tag
+from edge_assistant.bench.scenarios import SCENARIOS
 from tests.bench.report_values import example
 
 VOID = {"meta", "link", "img", "input", "br", "hr", "path", "line", "rect", "circle", "polygon"}
@@ -244,3 +246,16 @@ def test_what_was_read_from_json_gives_the_same_page_but_for_the_sound() -> None
     again = model.from_json(model.to_json(report))
     assert not Page(html.page(again)).of("audio")
     assert markdown.summary(again) == markdown.summary(report)
+
+
+def test_published_figures_stand_below_ours_with_their_caveats() -> None:
+    page, summary = html.page(example()), markdown.summary(example())
+    for text in (page, summary):
+        assert text.index("0.50 s (n = 23)") < text.index("GPT-Realtime")
+        assert published.CAVEATS[0] in text
+    without = replace(example(), figures=())
+    assert "GPT-Realtime" not in html.page(without) + markdown.summary(without)
+    for name, scenario in published._COLUMNS:
+        assert name in METRICS
+        assert scenario in SCENARIOS
+    assert {len(row) for row in (published.HEAD, *published.PUBLISHED)} == {7}

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from edge_assistant.bench.report import charts, composite, pick, svg, timeline, words
+from edge_assistant.bench.report import charts, composite, pick, published, svg, timeline, words
 from edge_assistant.bench.report.markup import Content, Markup, join, tag
 from edge_assistant.bench.report.model import Figure, Report
 
@@ -34,6 +34,7 @@ def page(report: Report) -> str:
             _waterfall(report),
             _cases(report),
             _composite(report),
+            _beside(report),
             _figures(report),
             _trials(report),
             _method(report),
@@ -167,9 +168,20 @@ def _composite(report: Report) -> Markup:
     points = composite.table(report)
     if not points:
         return Markup("")
-    weights = tuple(part.weight for part in report.composite)
-    most = 2 * max(weights)
-    sliders = [
+    return _section(
+        "score",
+        "One number, if you must",
+        "Points for each part, weighted. There is no right set of weights, so change them. "
+        "Where something that weighs was not measured there is no score: give it no weight.",
+        _scores(report, points),
+        _sliders(report),
+        tag("button", "Weights as they were", type="button", id="reset"),
+    )
+
+
+def _sliders(report: Report) -> Markup:
+    most = 2 * max(part.weight for part in report.composite)
+    labels = [
         tag(
             "label",
             tag("span", part.label),
@@ -191,6 +203,11 @@ def _composite(report: Report) -> Markup:
         )
         for at, part in enumerate(report.composite)
     ]
+    return tag("div", *labels, class_="weights")
+
+
+def _scores(report: Report, points: list[composite.Points]) -> Markup:
+    weights = tuple(part.weight for part in report.composite)
     rows = []
     ranks = {system.name: at for at, system in enumerate(report.systems)}
     for each in points:
@@ -218,14 +235,24 @@ def _composite(report: Report) -> Markup:
                 data_points=json.dumps(each.points),
             )
         )
+    return tag("div", *rows, class_="scores")
+
+
+def _beside(report: Report) -> Markup:
+    found = published.ours(report)
+    if not found:
+        return Markup("")
+    rows = [
+        tag("tr", tag("th", row[0], scope="row"), *(tag("td", c, class_="num") for c in row[1:]))
+        for row in (*found, *published.PUBLISHED)
+    ]
     return _section(
-        "score",
-        "One number, if you must",
-        "Points for each part, weighted. There is no right set of weights, so change them. "
-        "Where something that weighs was not measured there is no score: give it no weight.",
-        tag("div", *rows, class_="scores"),
-        tag("div", *sliders, class_="weights"),
-        tag("button", "Weights as they were", type="button", id="reset"),
+        "beside",
+        "Beside Full-Duplex-Bench",
+        "Our figures by its formulae, above those that its authors published (v1.0). TOR is the "
+        "share of take-overs: low is good in pauses and under backchannel, high elsewhere.",
+        _table("Full-Duplex-Bench", published.HEAD, rows),
+        tag("ul", *(tag("li", caveat) for caveat in published.CAVEATS), class_="muted"),
     )
 
 

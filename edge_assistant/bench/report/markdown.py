@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from edge_assistant.bench.report import composite, pick, words
+from edge_assistant.bench.report import composite, pick, published, words
 from edge_assistant.bench.report.model import Report
 
 
@@ -32,7 +32,7 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], numbers: int =
 def summary(report: Report) -> str:
     """Everything but the single trials, of which only the worst are named."""
     parts = [f"# {cell(report.title)}", _about(report), *_headlines(report), *_figures(report)]
-    parts += [*_score(report), *_worst(report), *_voids(report)]
+    parts += [*_score(report), *_beside(report), *_worst(report), *_voids(report)]
     if report.notes:
         parts += ["## Notes", "\n".join(f"- {cell(note)}" for note in report.notes)]
     return "\n\n".join(parts) + "\n"
@@ -128,6 +128,16 @@ def _score(report: Report) -> list[str]:
         table(("system", "speech", "score"), rows, 1),
         table(("part", "weight", "100 points at", "0 points at"), used, 3),
     ]
+
+
+def _beside(report: Report) -> list[str]:
+    found = [tuple(cell(each) for each in row) for row in published.ours(report)]
+    if not found:
+        return []
+    rows = [*found, *published.PUBLISHED]
+    caveats = "\n".join(f"- {caveat}" for caveat in published.CAVEATS)
+    head = ["## Beside Full-Duplex-Bench v1.0", "Ours first, then as published by its authors."]
+    return [*head, table(published.HEAD, rows, 6), caveats]
 
 
 def _worst(report: Report) -> list[str]:
