@@ -213,8 +213,9 @@ def _scores(report: Report, points: list[composite.Points]) -> Markup:
     for each in points:
         score = each.score(weights)
         told = ", ".join(
-            f"{part.label}: {words.number(value, part.unit)} = "
-            + (words.NOT_MEASURED if got is None else f"{got:.0f}")
+            f"{part.label}: not measured"
+            if got is None
+            else f"{part.label}: {words.number(value, part.unit)} = {got:.0f}"
             for part, value, got in zip(report.composite, each.values, each.points, strict=True)
         )
         rows.append(
