@@ -1,0 +1,185 @@
+"""The scenarios: what is done to a system, by name.
+
+Taxonomy: the nine classes of HumDial track 2 (arXiv 2604.21406), five interruptions and four that
+are to be rejected, and our own additions (noises, echo, both start, monologue, silence).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from edge_assistant.bench.clips import Pool
+from edge_assistant.bench.scenarios import (
+    backchannel,
+    both_start,
+    echo,
+    interruption,
+    monologue,
+    noises,
+    pauses,
+    side_talk,
+    silence,
+    turn_taking,
+)
+from edge_assistant.bench.trial import Trial
+from edge_assistant.errors import ConfigError
+
+Build = Callable[[Pool, int, int], list[Trial]]
+"""(pool, seed, count) -> trials. Fewer than `count` only where the pool has nothing to make them
+of; then none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One family of trials."""
+
+    name: str
+    about: str
+    build: Build
+    count: int
+    """Trials of a full run with one pool."""
+    quick: int
+    """Trials of a quick run: the first of the full one."""
+
+
+SCENARIOS: Final[dict[str, Scenario]] = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            name=turn_taking.NAME,
+            about="a finished request",
+            build=turn_taking.build,
+            count=40,
+            quick=4,
+        ),
+        Scenario(
+            name=pauses.NAME,
+            about="pauses of 0.3, 0.5, 0.7, 1.0, 1.5 s inside a turn, and natural ones",
+            build=pauses.build,
+            count=40,
+            quick=5,
+        ),
+        Scenario(
+            name=interruption.NAME,
+            about="follow-up, negation, repeat, change of topic, stop; 2 s into a reply",
+            build=interruption.build,
+            count=40,
+            quick=5,
+        ),
+        Scenario(
+            name=backchannel.NAME,
+            about="a listener's response in a reply",
+            build=backchannel.build,
+            count=8,
+            quick=2,
+        ),
+        Scenario(
+            name=noises.NAME,
+            about="cough, knock, keyboard, tap, music, babble, TV in a reply",
+            build=noises.build,
+            count=7,
+            quick=3,
+        ),
+        Scenario(
+            name=side_talk.NAME,
+            about="the user speaks to somebody else",
+            build=side_talk.build,
+            count=4,
+            quick=2,
+        ),
+        Scenario(
+            name=both_start.NAME,
+            about="both start to speak within 100 ms",
+            build=both_start.build,
+            count=4,
+            quick=1,
+        ),
+        Scenario(
+            name=echo.NAME,
+            about="the system hears itself, with and without the user",
+            build=echo.build,
+            count=4,
+            quick=2,
+        ),
+        Scenario(
+            name=monologue.NAME,
+            about="the user speaks for half a minute",
+            build=monologue.build,
+            count=1,
+            quick=0,
+        ),
+        Scenario(
+            name=silence.NAME,
+            about="a minute of room tone, of noise, of far voices",
+            build=silence.build,
+            count=2,
+            quick=0,
+        ),
+    )
+}
+
+HUMDIAL: Final[dict[str, tuple[str, str]]] = {
+    "follow-up": ("interruption", "follow_up"),
+    "negation": ("interruption", "negation"),
+    "repeat request": ("interruption", "repeat_request"),
+    "topic switch": ("interruption", "topic_change"),
+    "stop": ("interruption", "stop"),
+    "pause": ("pauses", ""),
+    "backchannel": ("backchannel", ""),
+    "speech to others": ("side_talk", ""),
+    "third-party speech": ("noises", "tv"),
+}
+"""HumDial's class -> (scenario, condition; empty for any)."""
+
+
+def plan(
+    pools: Sequence[Pool],
+    names: Iterable[str] = (),
+    seed: int = 0,
+    *,
+    quick: bool = False,
+    count: int | None = None,
+) -> list[Trial]:
+    """All trials of the named scenarios (of all, where none is named), every id once.
+
+    Sounds that do not come from a pool, such as the cough, would otherwise be there for each.
+
+    Args:
+        pools: recordings, made speech, or both.
+        names: keys of `SCENARIOS`.
+        seed: the same seed and pools give the same trials, bit for bit.
+        quick: the quick subset.
+        count: trials of each scenario, instead of its own number.
+
+    Raises:
+        ConfigError: a name that no scenario has.
+    """
+    wanted = list(names) or list(SCENARIOS)
+    for name in wanted:
+        if name not in SCENARIOS:
+            raise ConfigError(
+                "scenario-unknown",
+                f"there is no scenario {name!r}",
+                f"choose from: {', '.join(SCENARIOS)}",
+            )
+    trials: dict[str, Trial] = {}
+    for name in wanted:
+        scenario = SCENARIOS[name]
+        number = count if count is not None else scenario.quick if quick else scenario.count
+        for pool in pools:
+            for trial in scenario.build(pool, seed, number):
+                trials.setdefault(trial.id, trial)
+    return list(trials.values())
+
+
+def humdial_classes(trials: Iterable[Trial]) -> set[str]:
+    """Which of the nine classes some trial belongs to."""
+    seen = {(trial.scenario, trial.condition) for trial in trials}
+    scenarios = {name for name, _ in seen}
+    return {
+        label
+        for label, (name, condition) in HUMDIAL.items()
+        if ((name, condition) in seen if condition else name in scenarios)
+    }
