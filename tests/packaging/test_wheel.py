@@ -81,7 +81,9 @@ def test_it_holds_the_data_and_no_weights(wheel: Path) -> None:
     for profile in (ROOT / "edge_assistant" / "profiles").glob("*.toml"):
         assert f"edge_assistant/profiles/{profile.name}" in entries
     kinds = {Path(name).suffix for name in entries if name.startswith("edge_assistant/")}
-    assert kinds <= {".py", ".toml", ".typed", ".md"}
+    assert kinds <= {".py", ".toml", ".typed", ".md", ".html", ".css", ".js"}, (
+        "no weights, no sound"
+    )
     assert max(entries.values()) < 300_000
 
 
