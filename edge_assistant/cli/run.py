@@ -41,7 +41,7 @@ def run(
 
     On a terminal, q ends and space interrupts a reply; with `--listen push`, space opens the ear
     and closes it again. r (or the signal HUP) reads the configuration again and changes models and
-    voice between two turns.
+    voice without a restart.
     """
     from pathlib import Path
 
