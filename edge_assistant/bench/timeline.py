@@ -101,8 +101,8 @@ class Timeline:
     def is_over(self) -> bool:
         """Whether the trial ends here: by its limit, or because nothing more is to come.
 
-        Nothing more is to come once every stimulus is over and the system has been silent for
-        `tail_s`. A turn of the user that wants an answer and has none is waited for `answer_s`;
+        Nothing more is to come once the trial has seen enough (`after_s`, `enough_s`), or once every stimulus
+        is over and the system has been silent for `tail_s`. A turn of the user that wants an answer and has none is waited for `answer_s`;
         a stimulus whose moment in the reply never came is given up. A trial without stimuli runs
         to its limit.
         """
@@ -112,6 +112,8 @@ class Timeline:
             return False
         if self._awaits_end_of_reply():
             return False
+        if self._has_seen_enough():
+            return True
         ends = [each.begin_frames + len(each.stimulus.sound) for each in self._placed.values()]
         ends += [each.end_frames for each in self._ear.replies[-1:]]
         silent_frames = self._frames - max(ends, default=0)
@@ -121,6 +123,24 @@ class Timeline:
         if not self._is_answered():
             needed_frames = max(needed_frames, self._answer_frames)
         return silent_frames >= needed_frames
+
+    def _has_seen_enough(self) -> bool:
+        """Whether all was played long ago, or long enough, with an answer where it wants one."""
+        if self.unplayed:
+            return False
+        last = max(self._placed.values(), key=lambda each: each.begin_frames)
+        over = last.begin_frames + len(last.stimulus.sound)
+        if self._has_passed(self._trial.after_s, over):
+            return True
+        if _is_turn(last.stimulus):
+            reply = self._ear.reply_since(_onset(last))
+            if reply is None or reply.end_frames <= _end(last):
+                return False
+            over = max(over, reply.start_frames)
+        return self._has_passed(self._trial.enough_s, over)
+
+    def _has_passed(self, duration_s: float | None, since: int) -> bool:
+        return duration_s is not None and self._frames - since >= round(duration_s * SAMPLE_RATE)
 
     def _place(self, index: int, stimulus: Stimulus, end: int) -> None:
         """Let a stimulus begin, if that lies before `end`, the end of the present block."""

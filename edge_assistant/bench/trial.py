@@ -69,7 +69,14 @@ class Trial:
     limit_s: float
     """The trial ends here at the latest."""
     tail_s: float = 1.5
-    """It ends earlier once the last stimulus is over and the system has been silent for so long."""
+    """It ends earlier once the last stimulus is over and the system has been silent for so long; a
+    turn without an answer is waited for as long as the examiner's `answer_s`, if that is longer."""
+    after_s: float | None = None
+    """It ends so long after the end of its last stimulus, whatever sounds; None: by `limit_s`."""
+    enough_s: float | None = None
+    """It ends earlier still, whatever sounds, so long after all was seen: after the end of the last
+    stimulus or, where that wants an answer, after the beginning of one. None: the reply is heard
+    out."""
     background: Samples | None = None
     """Mixed under everything from t = 0, repeated as often as needed; None for digital silence."""
     room: Samples | None = None

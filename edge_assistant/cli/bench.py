@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 _BAR: Final = 24
-_CHOICES: Final = ("scenarios", "system", "speech", "made", "voice", "quick", "seed")
+_CHOICES: Final = (
+    "scenarios",
+    "system",
+    "speech",
+    "made",
+    "voice",
+    "quick",
+    "full",
+    "count",
+    "seed",
+)
 """Options that a resumed run has already decided."""
 
 
@@ -43,6 +53,8 @@ _CHOICES: Final = ("scenarios", "system", "speech", "made", "voice", "quick", "s
     "--voice", metavar="CMD", help="Makes the speech: a command with {text} and {file} in it."
 )
 @click.option("--quick", is_flag=True, help="A few trials of each: a look, not a result.")
+@click.option("--full", is_flag=True, help="More trials of each, for figures to publish.")
+@click.option("--count", type=click.IntRange(1), help="So many trials of each scenario.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on with the run in FOLDER.")
 @click.option("-o", "--out", type=_FOLDER, metavar="FOLDER", help="Where run and report go.")
@@ -56,6 +68,8 @@ def bench(
     made: bool,
     voice: str | None,
     quick: bool,
+    full: bool,
+    count: int | None,
     seed: int,
     resume: bool,
     out: Path | None,
@@ -68,6 +82,8 @@ def bench(
         return
     if out is None:
         raise click.UsageError("-o FOLDER is missing: where run and report go.", context)
+    if quick + full + (count is not None) > 1:
+        raise click.UsageError("--quick, --full and --count: choose one.", context)
     from edge_assistant.cli import examination
 
     if resume and (out / examination.PLAN).exists():
@@ -80,7 +96,8 @@ def bench(
             recordings=str(speech.resolve()) if speech else "",
             has_made_speech=made or speech is None,
             voice=_voice(voice),
-            quick=quick,
+            size="quick" if quick else "full" if full else "standard",
+            count=count,
             seed=seed,
         )
         if (out / "run.json").exists():
@@ -199,11 +216,11 @@ def _write_report(plan: Plan, folder: Path) -> Report:
 
 @bench.command()
 def scenarios() -> None:
-    """List what can be done to a system: name, number of trials, and what it is."""
+    """List what can be done to a system: name, trials of a standard and a full run, what it is."""
     from edge_assistant.bench.scenarios import SCENARIOS
 
     for scenario in SCENARIOS.values():
-        click.echo(f"{scenario.name:14} {scenario.count:3}  {scenario.about}")
+        click.echo(f"{scenario.name:14} {scenario.count:4} {scenario.full:4}  {scenario.about}")
 
 
 @bench.command()

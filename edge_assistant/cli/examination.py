@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -50,14 +50,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     has_made_speech: bool = True
     voice: tuple[str, ...] = ()
     """Command that makes speech; empty: our own."""
-    quick: bool = False
+    size: Literal["quick", "standard", "full"] = "standard"
+    count: int | None = None
+    """Trials of each scenario; None: as many as its size says."""
     seed: int = 0
 
     def trials(self, folder: Path) -> list[Trial]:
         """All trials, with their sound; makes the speech that is not in `folder` yet."""
         from edge_assistant.bench.scenarios import plan
 
-        return plan(self._pools(folder), self.scenarios, self.seed, quick=self.quick)
+        return plan(
+            self._pools(folder), self.scenarios, self.seed, size=self.size, count=self.count
+        )
 
     def _pools(self, folder: Path) -> list[Pool]:
         from edge_assistant.bench.clips import Pool, load_manifest

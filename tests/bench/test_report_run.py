@@ -239,7 +239,7 @@ def test_the_report_of_a_folder_is_written_from_what_is_on_disk(tmp_path: Path) 
 def test_two_folders_are_compared_in_each_form(tmp_path: Path) -> None:
     for name, gap_s in (("a", 0.3), ("b", 0.9)):
         (tmp_path / name).mkdir()
-        report = built(tmp_path / name, [outcome(0, gap_s), outcome(1, gap_s + 0.01)])
+        report = built(tmp_path / name, [outcome(i, gap_s + 0.01 * i) for i in range(5)])
         (tmp_path / name / "report.json").write_bytes(model.to_json(report))
     folders = (str(tmp_path / "a"), str(tmp_path / "b"))
     code, text, _ = call("compare", *folders)
@@ -273,7 +273,7 @@ def test_a_resumed_run_cannot_be_asked_for_something_else(tmp_path: Path) -> Non
 
 def test_a_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
     asked = examination.Asked(name="n", command=("a", "b"), takes_events=False, models={"llm": "x"})
-    plan = examination.Plan(systems=(asked,), scenarios=("pauses",), quick=True, seed=9)
+    plan = examination.Plan(systems=(asked,), scenarios=("pauses",), size="quick", seed=9)
     plan.write(tmp_path)
     assert examination.read_plan(tmp_path) == plan
     (tmp_path / examination.PLAN).write_text("{}")

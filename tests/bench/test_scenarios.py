@@ -18,7 +18,7 @@ from edge_assistant.errors import ConfigError
 from tests.bench.made_clips import clip, pool
 
 POOL = pool()
-TRIALS = plan([POOL], seed=1)
+TRIALS = plan([POOL], seed=1, size="full")
 
 
 def bytes_of(trials: list[Trial]) -> list[object]:
@@ -47,15 +47,17 @@ def user_stimuli() -> list[Stimulus]:
 
 def test_every_scenario_is_there_in_its_number() -> None:
     counts = Counter(trial.scenario for trial in TRIALS)
-    assert counts == {name: scenario.count for name, scenario in SCENARIOS.items()}
+    assert counts == {name: scenario.full for name, scenario in SCENARIOS.items()}
     for name in ("turn_taking", "pauses", "interruption"):
         assert counts[name] >= 40
+    standard = Counter(trial.scenario for trial in plan([POOL], seed=1))
+    assert standard == {name: scenario.count for name, scenario in SCENARIOS.items()}
     assert len({trial.id for trial in TRIALS}) == len(TRIALS)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
-    assert bytes_of(plan([pool()], seed=1)) == bytes_of(TRIALS)
-    other = plan([POOL], seed=2)
+    assert bytes_of(plan([pool()], seed=1, size="full")) == bytes_of(TRIALS)
+    other = plan([POOL], seed=2, size="full")
     assert [trial.id for trial in other] == [trial.id for trial in TRIALS]
     for name in ("turn_taking", "pauses", "interruption", "backchannel", "both_start"):
         mine, theirs = (
@@ -66,16 +68,18 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
 
 
 def test_the_quick_run_is_a_part_of_the_full_one() -> None:
-    quick = plan([POOL], seed=1, quick=True)
     by_id = {trial.id: trial for trial in TRIALS}
-    assert 20 <= len(quick) < len(TRIALS) / 4
-    assert bytes_of(quick) == bytes_of([by_id[trial.id] for trial in quick])
+    quick, standard = plan([POOL], seed=1, size="quick"), plan([POOL], seed=1)
+    assert 20 <= len(quick) < len(standard) / 4
+    assert len(standard) < len(TRIALS)
+    for part in (quick, standard):
+        assert bytes_of(part) == bytes_of([by_id[trial.id] for trial in part])
 
 
 def test_all_nine_classes_of_humdial_are_covered() -> None:
     assert len(HUMDIAL) == 9
     assert humdial_classes(TRIALS) == set(HUMDIAL)
-    assert humdial_classes(plan([POOL], seed=1, quick=True, names=["pauses"])) == {"pause"}
+    assert humdial_classes(plan([POOL], seed=1, size="quick", names=["pauses"])) == {"pause"}
 
 
 def test_annotated_speech_is_loud_and_the_rest_is_not() -> None:
@@ -243,7 +247,7 @@ def test_real_and_made_speech_keep_their_names_and_shared_sounds_come_once() -> 
         clips=tuple(replace(c, source="real") for c in POOL.clips if c.kind != "opener"),
         openers=POOL.of("opener"),
     )
-    trials = plan([real, POOL], seed=1)
+    trials = plan([real, POOL], seed=1, size="full")
     assert len({trial.id for trial in trials}) == len(trials)
     assert sum(trial.id == "noises/cough/synthetic/000" for trial in trials) == 1
     assert Counter(t.source for t in trials if t.scenario == "turn_taking") == {

@@ -179,3 +179,30 @@ def test_the_echo_is_the_room_in_one_piece(taps: int) -> None:
     unit = room / np.sqrt(np.sum(room.astype(np.float64) ** 2))
     whole = np.convolve(sound.astype(np.float64), unit)[: len(sound)] * gain_of_db(-6.0)
     np.testing.assert_allclose(echo, whole, atol=1e-4)
+
+
+def test_enough_is_counted_from_the_answer_and_not_from_sound_that_came_too_early() -> None:
+    # The question ends at 1.2 s; what sounds before is no answer, what begins at 2.0 s is one.
+    question = utterance(delay_s=0.2, speech_s=1.0, lead_s=0.0)
+    loudspeaker = np.concatenate(
+        [silence(0.3), tone(0.2), silence(1.5), tone(6.0)],
+    )
+    _, user = play(trial([question], limit_s=9.0, enough_s=1.0), loudspeaker)
+    assert len(user) == pytest.approx(frames(3.0), abs=BLOCK)
+
+
+def test_enough_is_counted_from_the_end_of_what_wants_no_answer() -> None:
+    aside = utterance(role="backchannel", begins="into_reply", delay_s=1.0, lead_s=0.0)
+    length_s = len(aside.sound) / SAMPLE_RATE
+    loudspeaker = np.concatenate([silence(0.8), tone(8.0)])
+    _, user = play(trial([utterance(), aside], limit_s=9.0, enough_s=0.7), loudspeaker)
+    assert len(user) == pytest.approx(frames(0.8 + 1.0 + length_s + 0.7), abs=BLOCK)
+
+
+def test_an_answer_that_never_comes_is_waited_for_until_after_s() -> None:
+    stop = utterance(role="interruption", begins="into_reply", delay_s=1.0, lead_s=0.0)
+    length_s = len(stop.sound) / SAMPLE_RATE
+    loudspeaker = np.concatenate([silence(0.8), tone(8.2)])  # it talks on
+    what = trial([utterance(), stop], limit_s=9.0, enough_s=0.7, after_s=2.5)
+    _, user = play(what, loudspeaker)
+    assert len(user) == pytest.approx(frames(0.8 + 1.0 + length_s + 2.5), abs=BLOCK)

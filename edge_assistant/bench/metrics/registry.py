@@ -311,7 +311,11 @@ def _summary(
             return [measure(None, f"_{name}") for name, _ in SHARES]
         values = [sample.value for sample in samples]
         shares = [share for _, share in SHARES]
-        intervals = statistics.bootstrap_quantiles(samples, shares, seed=seed, resamples=resamples)
+        intervals: Sequence[statistics.Interval | None] = (
+            statistics.bootstrap_quantiles(samples, shares, seed=seed, resamples=resamples)
+            if statistics.are_enough(samples)
+            else [None] * len(shares)
+        )
         return [
             measure(statistics.quantile(values, share), f"_{name}", interval)
             for (name, share), interval in zip(SHARES, intervals, strict=True)
@@ -336,6 +340,8 @@ def _ratio(
     if metric.kind == "rate":
         low, high = statistics.poisson_bounds(round(total))
         return value, "", (low * per, high * per)
+    if not statistics.are_enough(samples):
+        return value, "", None
     low, high = statistics.bootstrap_ratio(samples, seed=seed, resamples=resamples)
     return value, "", (low * metric.scale, high * metric.scale)
 

@@ -3,7 +3,7 @@
 Quantiles interpolate linearly between order statistics (Hyndman and Fan 1996, type 7, numpy's
 default). Bootstrap intervals are the percentile ones (Efron 1979) and resample whole trials, since
 what happens twice in one trial is not two independent events; with few trials the interval of a p95
-says little, and it shows. Intervals are at 95 %.
+says little, and it shows; with fewer than 5 there is none. Intervals are at 95 %.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from edge_assistant.bench.metrics.values import Sample
 
 CONFIDENCE: Final = 0.95
 RESAMPLES: Final = 2_000
+LEAST_TRIALS: Final = 5
+"""Fewer trials give no bootstrap interval: one trial drawn again and again would look exact."""
+
 Z: Final = 1.959963984540054
 """Normal quantile of 0.975."""
 
@@ -80,6 +83,11 @@ def by_trial(samples: Sequence[Sample]) -> list[list[Sample]]:
     for sample in samples:
         trials.setdefault(sample.trial, []).append(sample)
     return list(trials.values())
+
+
+def are_enough(samples: Sequence[Sample]) -> bool:
+    """Whether they come from so many trials that a bootstrap interval says something."""
+    return len(by_trial(samples)) >= LEAST_TRIALS
 
 
 def bootstrap_quantiles(

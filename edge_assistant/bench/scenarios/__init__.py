@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from edge_assistant.bench.clips import Pool
 from edge_assistant.bench.scenarios import (
@@ -26,6 +26,8 @@ from edge_assistant.bench.scenarios import (
 from edge_assistant.bench.trial import Trial
 from edge_assistant.errors import ConfigError
 
+Size = Literal["quick", "standard", "full"]
+
 Build = Callable[[Pool, int, int], list[Trial]]
 """(pool, seed, count) -> trials. Fewer than `count` only where the pool has nothing to make them
 of; then none."""
@@ -39,9 +41,15 @@ class Scenario:
     about: str
     build: Build
     count: int
-    """Trials of a full run with one pool."""
+    """Trials of a standard run with one pool: all scenarios and one system take 25 min at most."""
+    full: int
+    """Trials of a full run, whose intervals are narrow enough to publish."""
     quick: int
-    """Trials of a quick run: the first of the full one."""
+    """Trials of a quick run: a look, not a result."""
+
+    def number(self, size: Size) -> int:
+        """Trials of a run of that size. A smaller run is the beginning of a larger one."""
+        return {"quick": self.quick, "standard": self.count, "full": self.full}[size]
 
 
 SCENARIOS: Final[dict[str, Scenario]] = {
@@ -51,70 +59,80 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             name=turn_taking.NAME,
             about="a finished request",
             build=turn_taking.build,
-            count=40,
+            count=30,
+            full=40,
             quick=4,
         ),
         Scenario(
             name=pauses.NAME,
             about="pauses of 0.3, 0.5, 0.7, 1.0, 1.5 s inside a turn, and natural ones",
             build=pauses.build,
-            count=40,
+            count=35,
+            full=42,
             quick=5,
         ),
         Scenario(
             name=interruption.NAME,
             about="follow-up, negation, repeat, change of topic, stop; 2 s into a reply",
             build=interruption.build,
-            count=40,
+            count=30,
+            full=40,
             quick=5,
         ),
         Scenario(
             name=backchannel.NAME,
             about="a listener's response in a reply",
             build=backchannel.build,
-            count=8,
+            count=12,
+            full=20,
             quick=2,
         ),
         Scenario(
             name=noises.NAME,
             about="cough, knock, keyboard, tap, music, babble, TV in a reply",
             build=noises.build,
-            count=7,
+            count=14,
+            full=21,
             quick=3,
         ),
         Scenario(
             name=side_talk.NAME,
             about="the user speaks to somebody else",
             build=side_talk.build,
-            count=4,
+            count=8,
+            full=20,
             quick=2,
         ),
         Scenario(
             name=both_start.NAME,
             about="both start to speak within 100 ms",
             build=both_start.build,
-            count=4,
+            count=8,
+            full=20,
             quick=1,
         ),
         Scenario(
             name=echo.NAME,
             about="the system hears itself, with and without the user",
             build=echo.build,
-            count=4,
+            count=12,
+            full=24,
             quick=2,
         ),
         Scenario(
             name=monologue.NAME,
             about="the user speaks for half a minute",
             build=monologue.build,
-            count=1,
+            count=2,
+            full=3,
             quick=0,
         ),
         Scenario(
             name=silence.NAME,
             about="a minute of room tone, of noise, of far voices",
             build=silence.build,
-            count=2,
+            count=3,
+            full=6,
             quick=0,
         ),
     )
@@ -139,7 +157,7 @@ def plan(
     names: Iterable[str] = (),
     seed: int = 0,
     *,
-    quick: bool = False,
+    size: Size = "standard",
     count: int | None = None,
 ) -> list[Trial]:
     """All trials of the named scenarios (of all, where none is named), every id once.
@@ -150,8 +168,8 @@ def plan(
         pools: recordings, made speech, or both.
         names: keys of `SCENARIOS`.
         seed: the same seed and pools give the same trials, bit for bit.
-        quick: the quick subset.
-        count: trials of each scenario, instead of its own number.
+        size: how many trials of each scenario.
+        count: trials of each scenario, whatever the size.
 
     Raises:
         ConfigError: a name that no scenario has.
@@ -167,7 +185,7 @@ def plan(
     trials: dict[str, Trial] = {}
     for name in wanted:
         scenario = SCENARIOS[name]
-        number = count if count is not None else scenario.quick if quick else scenario.count
+        number = scenario.number(size) if count is None else count
         for pool in pools:
             for trial in scenario.build(pool, seed, number):
                 trials.setdefault(trial.id, trial)

@@ -6,6 +6,7 @@ from typing import Final
 
 from edge_assistant.bench.clips import Pool
 from edge_assistant.bench.scenarios.common import (
+    HEARD_S,
     make_trial,
     opener,
     requests,
@@ -47,6 +48,7 @@ def build(pool: Pool, seed: int, count: int) -> list[Trial]:
                 pool=pool,
                 seed=seed,
                 after_s=AFTER_S,
+                enough_s=HEARD_S,
             )
         )
     return trials

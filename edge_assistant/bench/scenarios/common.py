@@ -28,6 +28,10 @@ REPLY_WAIT_S: Final = 4.0
 TONE_S: Final = 10
 """Length of the room tone that is repeated under every trial."""
 
+HEARD_S: Final = 1.5
+"""How much of an answer is listened to where only its beginning is measured: Full-Duplex-Bench
+takes what sounds for less than 1 s for no take-over."""
+
 LEAST_CLIPS: Final = 3
 """A class of interruptions with fewer clips would measure those clips, not the class."""
 
@@ -125,6 +129,7 @@ def make_trial(
     seed: int,
     after_s: float,
     tail_s: float | None = None,
+    enough_s: float | None = None,
     clip: Clip | None = None,
     background: Samples | None = None,
     room: Samples | None = None,
@@ -141,6 +146,7 @@ def make_trial(
         seed: of the run.
         after_s: what is left to the system once the last stimulus is over.
         tail_s: silence of the system that ends the trial earlier; None for `after_s`.
+        enough_s: how long is watched once all was played and answered; None to hear the reply out.
         clip: the sound that is measured, where its source differs from the pool's.
         background: None for room tone.
         room: impulse response of the echo path.
@@ -156,6 +162,8 @@ def make_trial(
         stimuli=tuple(stimuli),
         limit_s=round(sum(_lasts_s(item) for item in stimuli) + after_s, 2),
         tail_s=after_s if tail_s is None else tail_s,
+        after_s=after_s,
+        enough_s=enough_s,
         background=_tone(seed) if background is None else background,
         room=room,
         echo_db=echo_db,

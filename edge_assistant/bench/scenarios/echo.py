@@ -7,6 +7,7 @@ from typing import Final
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant.bench.clips import Pool
 from edge_assistant.bench.scenarios.common import (
+    HEARD_S,
     make_trial,
     opener,
     requests,
@@ -61,6 +62,7 @@ def build(pool: Pool, seed: int, count: int) -> list[Trial]:
                 pool=pool,
                 seed=seed,
                 after_s=AFTER_S if is_talking else ALONE_S,
+                enough_s=HEARD_S if is_talking else None,
                 clip=None if is_talking else question,
                 room=rooms[room],
                 echo_db=float(level.removesuffix("dB")),

@@ -9,6 +9,7 @@ from typing import Final
 
 from edge_assistant.bench.clips import Clip, Pool
 from edge_assistant.bench.scenarios.common import (
+    HEARD_S,
     LEAST_CLIPS,
     make_trial,
     opener,
@@ -27,6 +28,9 @@ INTO_REPLY_S: Final = 2.0
 
 AFTER_S: Final = 4.0
 """A new reply counts as an answer within 3 s; the rest is for hearing that it is one."""
+
+STOPPED_S: Final = 2.0
+"""What sounds again within 1.5 s after "stop" is still the reply that was to stop."""
 
 SILENT_S: Final = 3.2
 """Who has said nothing for so long has not answered."""
@@ -55,6 +59,7 @@ def build(pool: Pool, seed: int, count: int) -> list[Trial]:
                 seed=seed,
                 after_s=AFTER_S,
                 tail_s=SILENT_S,
+                enough_s=HEARD_S if role == "interruption" else STOPPED_S,
             )
         )
     return trials

@@ -9,7 +9,14 @@ import numpy as np
 
 from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE
 from edge_assistant.bench.clips import Clip, Pool
-from edge_assistant.bench.scenarios.common import make_trial, rng_of, rounds, shuffled, stimulus
+from edge_assistant.bench.scenarios.common import (
+    HEARD_S,
+    make_trial,
+    rng_of,
+    rounds,
+    shuffled,
+    stimulus,
+)
 from edge_assistant.bench.sounds import room_tone
 from edge_assistant.bench.trial import Trial
 
@@ -34,6 +41,7 @@ def build(pool: Pool, seed: int, count: int) -> list[Trial]:
             pool=pool,
             seed=seed,
             after_s=AFTER_S,
+            enough_s=HEARD_S,
         )
         for condition, number in rounds(["long"] if clips else [], count)
     ]

@@ -46,6 +46,10 @@ VOICES: Final = 6
 """People in the babble."""
 
 AFTER_S: Final = 2.0
+"""The floor is to be held, or held again, within 1 s."""
+
+OTHERS_AFTER_S: Final = 3.2
+"""An answer to the television is counted within 3 s."""
 
 
 def build(pool: Pool, seed: int, count: int) -> list[Trial]:
@@ -68,7 +72,7 @@ def build(pool: Pool, seed: int, count: int) -> list[Trial]:
                 [stimulus(question, "question"), noise],
                 pool=pool,
                 seed=seed,
-                after_s=AFTER_S,
+                after_s=OTHERS_AFTER_S if role == "tv" else AFTER_S,
                 clip=clip,
             )
         )

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_assistant.audio.format import BLOCK_FRAMES, BLOCK_MS, SAMPLE_RATE, Samples
 from edge_assistant.bench.clips import Clip, Pool
-from edge_assistant.bench.scenarios.common import make_trial, rounds, shuffled, stimulus
+from edge_assistant.bench.scenarios.common import HEARD_S, make_trial, rounds, shuffled, stimulus
 from edge_assistant.bench.sounds import room_tone
 from edge_assistant.bench.trial import Trial
 from edge_assistant.bench.truth import active_dbfs, find_speech, is_loud, levels_dbfs
@@ -22,8 +22,8 @@ NAME: Final = "pauses"
 
 LENGTHS_S: Final = (0.3, 0.5, 0.7, 1.0, 1.5)
 
-AFTER_S: Final = 1.0
-"""Enough to see whether what was said in the pause goes on; the answer itself is not measured."""
+AFTER_S: Final = 3.0
+"""Who has not answered by then has let the turn pass."""
 
 QUIET_FRAMES: Final = 12
 """The quietest 120 ms are the boundary, sought between 30 and 75 % of the speech."""
@@ -75,6 +75,7 @@ def build(pool: Pool, seed: int, count: int) -> list[Trial]:
                 pool=pool,
                 seed=seed,
                 after_s=AFTER_S,
+                enough_s=HEARD_S,
             )
         )
     return trials

@@ -26,7 +26,8 @@ AWAY_DB: Final = -6.0
 """A head that is turned away is softer, and dull above 4 kHz."""
 
 MOST_S: Final = 4.0
-AFTER_S: Final = 3.0
+AFTER_S: Final = 3.2
+"""An answer to somebody else's words is counted within 3 s."""
 
 
 def build(pool: Pool, seed: int, count: int) -> list[Trial]:
