@@ -101,10 +101,10 @@ class Timeline:
     def is_over(self) -> bool:
         """Whether the trial ends here: by its limit, or because nothing more is to come.
 
-        Nothing more is to come once the trial has seen enough (`after_s`, `enough_s`), or once every stimulus
-        is over and the system has been silent for `tail_s`. A turn of the user that wants an answer and has none is waited for `answer_s`;
-        a stimulus whose moment in the reply never came is given up. A trial without stimuli runs
-        to its limit.
+        Nothing more is to come once the trial has seen enough (`after_s`, `enough_s`), or once
+        every stimulus is over and the system has been silent for `tail_s`. A turn of the user that
+        wants an answer and has none is waited for `answer_s`; a stimulus whose moment in the reply
+        never came is given up. A trial without stimuli runs to its limit.
         """
         if self._frames >= round(self._trial.limit_s * SAMPLE_RATE):
             return True
