@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from edge_assistant.bench.clips import Pool
-from edge_assistant.bench.scenarios import HUMDIAL, SCENARIOS, echo, humdial_classes, plan
+from edge_assistant.bench.scenarios import (
+    HUMDIAL,
+    SCENARIOS,
+    echo,
+    humdial_classes,
+    missing_classes,
+    plan,
+)
 from edge_assistant.bench.scenarios.common import requests
 from edge_assistant.bench.scenarios.monologue import join
 from edge_assistant.bench.scenarios.pauses import LENGTHS_S, boundary_frames, with_pause
@@ -80,6 +87,13 @@ def test_all_nine_classes_of_humdial_are_covered() -> None:
     assert len(HUMDIAL) == 9
     assert humdial_classes(TRIALS) == set(HUMDIAL)
     assert humdial_classes(plan([POOL], seed=1, size="quick", names=["pauses"])) == {"pause"}
+
+
+def test_a_class_is_missing_only_where_its_scenario_was_run() -> None:
+    seen = {(trial.scenario, trial.condition) for trial in TRIALS}
+    assert missing_classes(seen) == []
+    assert missing_classes(seen - {("interruption", "stop")}) == ["stop"]
+    assert missing_classes({("turn_taking", "request")}) == []
 
 
 def test_annotated_speech_is_loud_and_the_rest_is_not() -> None:

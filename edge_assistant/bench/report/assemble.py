@@ -19,6 +19,7 @@ from edge_assistant.bench.report.model import (
     TrialRow,
 )
 from edge_assistant.bench.report.verdict import fault_of, outcome_of
+from edge_assistant.bench.scenarios import missing_classes
 from edge_assistant.bench.trial import Outcome
 
 TITLE: Final = "How well does it hold a conversation?"
@@ -212,4 +213,9 @@ def _notes(run: storage.Run, rows: Sequence[TrialRow]) -> list[str]:
     for source in ("real", "synthetic"):
         if not any(row.source == source for row in rows):
             notes.append(f"There are no trials with speech of the source '{source}'.")
+            continue
+        its = [(row.scenario, row.condition) for row in rows if row.source == source]
+        missing = missing_classes(its)
+        if missing:
+            notes.append(f"No speech of the source '{source}' for: {', '.join(missing)}.")
     return notes

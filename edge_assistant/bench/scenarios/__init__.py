@@ -201,3 +201,18 @@ def humdial_classes(trials: Iterable[Trial]) -> set[str]:
         for label, (name, condition) in HUMDIAL.items()
         if ((name, condition) in seen if condition else name in scenarios)
     }
+
+
+def missing_classes(seen: Iterable[tuple[str, str]]) -> list[str]:
+    """HumDial's classes that have no trial, though their scenario was run.
+
+    Args:
+        seen: (scenario, condition) of the trials.
+    """
+    pairs = set(seen)
+    names = {name for name, _ in pairs}
+    return [
+        label
+        for label, (name, condition) in HUMDIAL.items()
+        if name in names and condition and (name, condition) not in pairs
+    ]
