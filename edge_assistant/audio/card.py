@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from edge_assistant.audio.format import Samples
@@ -18,6 +19,20 @@ OnBack = Callable[[], None]
 
 OnLost = Callable[[Exception | None], None]
 """(error): the card lost its device (an AudioError), or its input has ended (None)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Xruns:
+    """Blocks that came too late or too early, since `start`."""
+
+    input_overflows: int = 0
+    """Captured sound was lost before us; the frame count jumps over it."""
+    input_underflows: int = 0
+    """The driver put silence in."""
+    output_overflows: int = 0
+    """Played sound was dropped by the driver."""
+    output_underflows: int = 0
+    """The loudspeaker had nothing to play for a moment."""
 
 
 class SoundCard(Protocol):
@@ -51,6 +66,11 @@ class SoundCard(Protocol):
         `on_capture` may then take a few milliseconds, so that what a block brings about is settled
         before it is answered. A real sound card says False, and `on_capture` never waits.
         """
+        ...
+
+    @property
+    def xruns(self) -> Xruns:
+        """Counts since `start`; any thread. All 0 where there is no device that could have one."""
         ...
 
     on_back: OnBack | None

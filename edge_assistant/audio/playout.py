@@ -46,6 +46,15 @@ class PlayoutFact:
     """started: when its first frame leaves the loudspeaker, on the card's clock."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gaps:
+    """Holes that were heard in the middle of replies, because their next audio came too late."""
+
+    count: int = 0
+    frames: int = 0
+    """Silence in all of them, at the playback rate."""
+
+
 @dataclass(slots=True)
 class _Reply:
     key: Key
@@ -55,7 +64,6 @@ class _Reply:
     is_complete: bool = False
     is_started: bool = False
     is_yielding: bool = False
-    is_dry: bool = False
     start_frames: int | None = None
     """Ring position of its first frame, once it is in the ring."""
     end_frames: int = 0
@@ -120,8 +128,8 @@ class Playout:
         self._ring = FrameRing(frames_of_ms(RING_MS, sample_rate))
         self._dac_log = DacLog()
         self._target_gain = 1.0
-        self.underruns = 0
-        """Times that a reply ran dry before its end: the synthesis did not keep up."""
+        self.gaps = Gaps()
+        """So far; any thread. A reply that falls silent and has nothing more to say has none."""
         self._flush: tuple[int, int] = (0, 0)
         """(number, position): the callback fades and jumps to the position when the number
         is new to it."""
@@ -130,6 +138,8 @@ class Playout:
         self._flushed: tuple[int, int] = (0, 0)
         """(number, ring position at the end of the fade) of the last flush done."""
         self._called_at_s = self._clock.now_s()
+        self._silent_frames = 0
+        """Length of the run of frames without audio that ends now."""
         self._steps = np.arange(1, sample_rate + 1, dtype=np.float32)
 
     # --- producers ---------------------------------------------------------------------------
@@ -220,6 +230,8 @@ class Playout:
                 chunk = reply.pending[0]
                 if reply.start_frames is None:
                     reply.start_frames = self._ring.written_frames
+                elif len(chunk):
+                    self._note_gap()
                 taken = self._ring.write(chunk[: self._ring.free_frames])
                 reply.pending_frames -= taken
                 reply.end_frames = self._ring.written_frames
@@ -229,6 +241,12 @@ class Playout:
                     reply.pending[0] = chunk[taken:]
             if reply.pending or not reply.is_complete:
                 return  # replies are played one after the other
+
+    def _note_gap(self) -> None:
+        """A reply goes on: where it had run dry, and that was heard, there was a hole."""
+        if self._ring.ready_frames == 0 and self._silent_frames:
+            frames = self.gaps.frames + self._silent_frames
+            self.gaps = Gaps(count=self.gaps.count + 1, frames=frames)
 
     def _facts_of(self, reply: _Reply) -> list[PlayoutFact]:
         start = reply.start_frames
@@ -240,9 +258,6 @@ class Playout:
             facts.append(
                 PlayoutFact(kind="started", key=reply.key, played_frames=0, dac_time_s=dac_time_s)
             )
-        is_dry = reply.is_started and not reply.is_complete and read >= reply.end_frames
-        self.underruns += is_dry and not reply.is_dry
-        reply.is_dry = is_dry
         if reply.is_yielding:
             number, position = self._flushed
             stalled = self._clock.now_s() - self._called_at_s > STALLED_S
@@ -271,6 +286,8 @@ class Playout:
             given = self._ring.read_into(out)
             self._ramp(out[:given])
         out[given:] = 0.0
+        missing = len(out) - given
+        self._silent_frames = missing if given else self._silent_frames + missing
         if self._on_played is not None:
             self._on_played(out, dac_time_s)
 

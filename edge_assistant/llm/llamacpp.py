@@ -26,7 +26,14 @@ between."""
 TAIL_CHARS = 80
 """Enough of what was said to see whether a sentence has ended."""
 
-_NO_STATS = GenerationStats(prompt_tokens=0, reused_tokens=0, generated_tokens=0, ttft_s=0.0)
+_NO_STATS = GenerationStats(
+    prompt_tokens=0,
+    reused_tokens=0,
+    generated_tokens=0,
+    ttft_s=0.0,
+    evaluated_tokens=0,
+    dropped_tokens=0,
+)
 
 
 class LlamaCpp:
@@ -61,6 +68,7 @@ class LlamaCpp:
         self._threads: tuple[int, int] | None = None  # asked for, not applied yet
         self._call = 0
         self._stats = _NO_STATS
+        self._counted = (0, 0)  # tokens evaluated and dropped before the last call
         try:
             self._markers = frozenset(self._marker_tokens(path))
         except BaseException:
@@ -69,8 +77,14 @@ class LlamaCpp:
 
     @property
     def stats(self) -> GenerationStats:
-        """Of the last call, also if it was cancelled."""
-        return self._stats
+        """Of the last call, also if it was cancelled or refused; `generate` begins with the first
+        `next`."""
+        evaluated, dropped = self._counted
+        return replace(
+            self._stats,
+            evaluated_tokens=self._memory.evaluated - evaluated,
+            dropped_tokens=self._memory.dropped - dropped,
+        )
 
     @property
     def n_ctx(self) -> int:
@@ -146,6 +160,7 @@ class LlamaCpp:
         """Begin a call, give its number, and let `token` stop native work until it ends."""
         self._call += 1
         self._stats = _NO_STATS
+        self._counted = (self._memory.evaluated, self._memory.dropped)
         self._native.abort.clear()
         unsubscribe = token.on_cancel(self._native.abort.set)
         try:

@@ -29,6 +29,13 @@ class TokenMemory:
         self._has_logits = False  # logits of the last of `tokens`, ready to sample from
         self._saved: tuple[list[int], Any] = ([], None)
         self.tokens: list[int] = []
+        self.evaluated = 0
+        """Tokens given to the model so far; a piece that it did not finish counts whole."""
+
+    @property
+    def dropped(self) -> int:
+        """Evaluated tokens that are no longer held; those of a piece that failed never were."""
+        return self.evaluated - len(self.tokens)
 
     def roll_back(self, prompt: Sequence[int], *, needs_logits: bool) -> int:
         """Forget all but the longest beginning of `prompt` that is held.
@@ -62,6 +69,7 @@ class TokenMemory:
             chunk = target[position : position + self._chunk_tokens]
             is_last = position + len(chunk) == len(target)
             self._has_logits = False
+            self.evaluated += len(chunk)
             status = self._native.decode(chunk, position, want_logits=is_last)
             if status == 0:
                 self.tokens.extend(chunk)

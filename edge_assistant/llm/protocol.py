@@ -27,6 +27,12 @@ class GenerationStats:
     generated_tokens: int
     ttft_s: float
     """From the call to the first token; 0.0 where none came."""
+    evaluated_tokens: int
+    """Tokens that were given to the model, of the prompt and of the reply. A piece whose evaluation
+    was broken off counts whole: nobody knows how far it came."""
+    dropped_tokens: int
+    """Tokens that this call took out of the KV cache, whichever call had put them there. What all
+    calls evaluated, less what they dropped, is what the cache holds."""
 
 
 class LanguageModel(Protocol):
@@ -38,7 +44,8 @@ class LanguageModel(Protocol):
 
     @property
     def stats(self) -> GenerationStats:
-        """Of the last call, also if it was cancelled."""
+        """Of the last call, also if it was cancelled or refused; `generate` begins with the first
+        `next`."""
         ...
 
     @property

@@ -23,6 +23,7 @@ from edge_assistant.pipeline.handles import Handles, ReplyHandle
 from edge_assistant.pipeline.loading import Engines, load_engines
 from edge_assistant.pipeline.orders import Orders
 from edge_assistant.pipeline.workshop import Workshop
+from edge_assistant.pipeline.xruns import XrunLog
 from edge_assistant.store.store import Store
 from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog, EventStream
@@ -86,6 +87,7 @@ class Assistant:
         self._playout: Playout | None = None
         self._workshop: Workshop | None = None
         self._ears: Ears | None = None
+        self._xruns: XrunLog | None = None
 
     # --- life --------------------------------------------------------------------------------
 
@@ -148,7 +150,14 @@ class Assistant:
             )
         self._handles.drop_all()
         self._closed.set()
+        self._tell_the_rest()
         self._log.close()
+
+    def _tell_the_rest(self) -> None:
+        if self._xruns is not None and self._workshop is not None:
+            self._xruns.tell(is_last=True)
+            tokens = self._workshop.tokens.close_all()
+            self._log.emit("closed", self._clock.now_frames(), **tokens)
 
     def wait_closed(self, timeout_s: float | None = None) -> bool:
         """Block until the card's input has ended, the floor has failed, or `stop` was called."""
@@ -255,7 +264,7 @@ class Assistant:
         if self._workshop is not None:
             counts |= {f"{name}_peak": peak for name, peak in self._workshop.peaks().items()}
         if self._playout is not None:
-            counts["underruns"] = self._playout.underruns
+            counts["underruns"] = self._playout.gaps.count
         if self._ears is not None:
             counts["lost_frames"] = self._ears.lost_frames
         return counts
@@ -275,25 +284,8 @@ class Assistant:
             duck_ramp_ms=rules.duck_ramp_ms,
             fade_ms=rules.fade_ms,
         )
-        self._ears = ears = Ears(
-            capture_rate=self._card.capture_rate,
-            clock=self._clock,
-            playout=playout,
-            vad=engines.vad,
-            onset_vad=engines.onset_vad,
-            segmenter=Segmenter(
-                speech_threshold=self._config.vad.speech_threshold,
-                silence_threshold=self._config.vad.silence_threshold,
-                min_speech_ms=rules.min_speech_ms,
-                pause_ms=rules.pause_ms,
-                onset_ms=rules.onset_ms,
-            ),
-            history_ms=rules.max_utterance_ms + rules.preroll_ms + rules.max_wait_ms + 5_000,
-            post=self._conductor.post,
-            post_playout=self._conductor.post,
-            on_error=self._report,
-            on_failure=self._broken,
-        )
+        self._ears = ears = self._make_ears(engines, playout)
+        self._xruns = xruns = XrunLog(self._card, ears, playout, self._log, self._clock)
         self._workshop = workshop = Workshop(
             engines,
             heard=ears.heard,
@@ -314,14 +306,37 @@ class Assistant:
             stt=workshop.stt.channel,
             llm=workshop.llm.channel,
             tts=workshop.tts.channel,
+            tokens=workshop.tokens,
             frame_at=ears.frame_at,
             post=self._conductor.post,
             on_finished=self._handles.finish,
         )
         workshop.start(orders.failed)
         orders.prefill()
-        self._conductor.start(orders)
+        self._conductor.start(orders, xruns.tell)
         ears.start()
+
+    def _make_ears(self, engines: Engines, playout: Playout) -> Ears:
+        rules, vad = self._config.turns, self._config.vad
+        return Ears(
+            capture_rate=self._card.capture_rate,
+            clock=self._clock,
+            playout=playout,
+            vad=engines.vad,
+            onset_vad=engines.onset_vad,
+            segmenter=Segmenter(
+                speech_threshold=vad.speech_threshold,
+                silence_threshold=vad.silence_threshold,
+                min_speech_ms=rules.min_speech_ms,
+                pause_ms=rules.pause_ms,
+                onset_ms=rules.onset_ms,
+            ),
+            history_ms=rules.max_utterance_ms + rules.preroll_ms + rules.max_wait_ms + 5_000,
+            post=self._conductor.post,
+            post_playout=self._conductor.post,
+            on_error=self._report,
+            on_failure=self._broken,
+        )
 
     def _start_card(self) -> None:
         assert self._ears is not None

@@ -31,6 +31,7 @@ class Conductor:
         self._on_failure = on_failure
         self._inbox: Channel[Event | PlayoutFact] = Channel(INBOX_CAPACITY)
         self._orders: Orders | None = None
+        self._on_tick: Callable[[], None] | None = None
         self._state = State()
         self._taken = 0
         """Facts that are dealt with."""
@@ -66,8 +67,9 @@ class Conductor:
         with self._ticked:
             return self._ticked.wait_for(lambda: self._state.now_frames >= at_frames, timeout_s)
 
-    def start(self, orders: Orders) -> None:
-        self._orders = orders
+    def start(self, orders: Orders, on_tick: Callable[[], None]) -> None:
+        """Start the thread; it calls `on_tick` after each tick, every 10 ms."""
+        self._orders, self._on_tick = orders, on_tick
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
@@ -109,5 +111,7 @@ class Conductor:
             self._orders.execute(command)
         self._state = state  # what it brings about is done: only now may a waiter see it
         if isinstance(fact, Tick):
+            assert self._on_tick is not None
+            self._on_tick()
             with self._ticked:
                 self._ticked.notify_all()

@@ -99,6 +99,8 @@ class Ears:
         self._anchor = (0, 0.0)
         self.lost_frames = 0
         """Frames of the card that never came, or came while the ears were behind."""
+        self.dropped_blocks = 0
+        """Blocks that came while the ears were too far behind to take them whole."""
 
     @property
     def processed_frames(self) -> int:
@@ -123,7 +125,9 @@ class Ears:
             # Noted only with the sound that follows: losses in a row are one gap, however many.
             self._gaps.append((self._ring.written_frames, self._missing_frames))
             self._missing_frames = 0
-        self._missing_frames += len(block) - self._ring.write(block)
+        dropped_frames = len(block) - self._ring.write(block)
+        self._missing_frames += dropped_frames
+        self.dropped_blocks += dropped_frames > 0
         self._expected_frame = first_frame + len(block)
         self._anchor = (first_frame * SAMPLE_RATE // self._capture_rate, time_s)
         self._clock.anchor(self._expected_frame * SAMPLE_RATE // self._capture_rate)

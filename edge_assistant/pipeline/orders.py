@@ -13,6 +13,7 @@ from edge_assistant.llm.history import Exchange, History
 from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline.attempt import Attempt, Heard, latency_segments
 from edge_assistant.pipeline.channel import Channel
+from edge_assistant.pipeline.tokens import TokenLedger
 from edge_assistant.pipeline.workers import (
     AnswerJob,
     JudgeJob,
@@ -76,12 +77,14 @@ class Orders:
         stt: Channel[TranscribeJob | SwapJob[Recognizer]],
         llm: Channel[AnswerJob | PrefillJob | SwapJob[LanguageModel]],
         tts: Channel[SpeakJob | SwapJob[Voice]],
+        tokens: TokenLedger,
         frame_at: Callable[[float], int],
         post: Callable[[Event], None],
         on_finished: OnFinished,
     ) -> None:
         self._playout, self._history, self._log, self._clock = playout, history, log, clock
         self._judge, self._stt, self._llm, self._tts = judge, stt, llm, tts
+        self._tokens = tokens
         self._frame_at, self._post, self._on_finished = frame_at, post, on_finished
         self._attempts: dict[Key, Attempt] = {}
         self._ends: dict[int, tuple[int, int]] = {}
@@ -176,6 +179,7 @@ class Orders:
             self._log.emit("draft_started", now, command.turn, draft=command.draft)
         if isinstance(command, Answer):
             attempt.user_text = command.text
+            self._tokens.open(command.turn)
             self._send(self._llm.offer(AnswerJob(attempt=attempt)), attempt, "llm")
             return
         taken = self._tts.offer(SpeakJob(attempt=attempt, text=command.text))
@@ -232,7 +236,9 @@ class Orders:
         for key in [key for key in self._attempts if key[0] == command.turn]:
             self._attempts.pop(key).token.cancel("the turn is over")
             self._playout.discard(key)
-        self._log.emit("turn_finished", now, command.turn, outcome=command.outcome.value)
+        tokens = self._tokens.close(command.turn)
+        outcome = command.outcome.value
+        self._log.emit("turn_finished", now, command.turn, outcome=outcome, **tokens)
         self._on_finished(request, command.turn, command.outcome, heard)
         if command.outcome in (Outcome.ANSWERED, Outcome.INTERRUPTED):
             self.prefill()

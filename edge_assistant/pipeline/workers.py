@@ -3,7 +3,8 @@ results go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,6 +20,7 @@ from edge_assistant.llm.protocol import LanguageModel, Message
 from edge_assistant.llm.sentences import SentenceSplitter
 from edge_assistant.pipeline.attempt import Attempt
 from edge_assistant.pipeline.channel import Channel
+from edge_assistant.pipeline.tokens import TokenLedger
 from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog
 from edge_assistant.tts.normalise import speakable
@@ -144,14 +146,14 @@ class Thinker:
         history: History,
         system_prompt: str,
         voice: Channel[SpeakJob | SwapJob[Voice]],
-        log: EventLog,
+        tokens: TokenLedger,
         clock: SampleClock,
     ) -> None:
         self.engine = model
         self._history = history
         self._system_prompt = system_prompt
         self._voice = voice
-        self._log = log
+        self._tokens = tokens
         self._clock = clock
 
     def handle(self, job: AnswerJob | PrefillJob | SwapJob[LanguageModel]) -> None:
@@ -160,9 +162,20 @@ class Thinker:
                 self.engine.close()
                 self.engine, self._system_prompt = job.engine, job.system_prompt
             case PrefillJob():
-                self.engine.prefill(self._messages(None), job.token)
+                messages = self._messages(None)
+                with self._booked(None):
+                    self.engine.prefill(messages, job.token)
             case AnswerJob():
                 self._answer(job.attempt)
+
+    @contextmanager
+    def _booked(self, turn: int | None) -> Iterator[None]:
+        """Book what a call of the engine costs, however it ends. Begin it at once: before that, the
+        engine's statistics are those of the call before."""
+        try:
+            yield
+        finally:
+            self._tokens.book(turn, self.engine.stats)
 
     def _messages(self, user: str | None) -> list[Message]:
         return self._history.fit(
@@ -175,12 +188,14 @@ class Thinker:
     def _answer(self, attempt: Attempt) -> None:
         token = attempt.token
         began = self._clock.now_s()
+        messages = self._messages(attempt.user_text)
         splitter = SentenceSplitter()
-        for piece in self.engine.generate(self._messages(attempt.user_text), token):
-            attempt.timings.setdefault("ttft_s", round(self._clock.now_s() - began, 4))
-            for clause in splitter.feed(piece):
-                attempt.timings.setdefault("clause_s", round(self._clock.now_s() - began, 4))
-                self._give(clause, attempt)
+        with self._booked(attempt.turn):
+            for piece in self.engine.generate(messages, token):
+                attempt.timings.setdefault("ttft_s", round(self._clock.now_s() - began, 4))
+                for clause in splitter.feed(piece):
+                    attempt.timings.setdefault("clause_s", round(self._clock.now_s() - began, 4))
+                    self._give(clause, attempt)
         for clause in splitter.finish():
             self._give(clause, attempt)
         if not attempt.is_on_its_way:
@@ -192,8 +207,6 @@ class Thinker:
     def _give(self, clause: str, attempt: Attempt) -> None:
         if clause.strip():
             attempt.is_on_its_way = True
-            now = self._clock.now_frames()
-            self._log.emit("reply", now, attempt.turn, draft=attempt.draft, text=clause)
             self._voice.put(SpeakJob(attempt=attempt, text=clause), attempt.token)
 
 
@@ -201,10 +214,17 @@ class Speaker:
     """Thread `tts`: speech for each clause, into playout."""
 
     def __init__(
-        self, voice: Voice, playout: Playout, clock: SampleClock, *, language: str = "en"
+        self,
+        voice: Voice,
+        playout: Playout,
+        log: EventLog,
+        clock: SampleClock,
+        *,
+        language: str = "en",
     ) -> None:
         self.engine = voice
-        self._playout, self._clock, self._language = playout, clock, language
+        self._playout, self._log, self._clock = playout, log, clock
+        self._language = language
 
     def handle(self, job: SpeakJob | SwapJob[Voice]) -> None:
         if isinstance(job, SwapJob):
@@ -212,7 +232,7 @@ class Speaker:
             self.engine, self._language = job.engine, job.language
             return
         if job.text is not None:
-            self._speak(job.attempt, speakable(job.text, self._language))
+            self._speak(job.attempt, job.text)
             return
         if not job.attempt.has_audio:
             raise GenerationError(
@@ -221,15 +241,18 @@ class Speaker:
         self._playout.finish(job.attempt.key)
 
     def _speak(self, attempt: Attempt, text: str) -> None:
-        if not text.strip():
+        spoken = speakable(text, self._language)
+        if not spoken.strip():
             return
+        now, turn, draft = self._clock.now_frames(), attempt.turn, attempt.draft
+        self._log.emit("reply", now, turn, draft=draft, text=text, spoken=spoken)
         began = self._clock.now_s()
         voice_rate = self.engine.sample_rate
-        for chunk in self.engine.synthesize(text, attempt.token):
+        for chunk in self.engine.synthesize(spoken, attempt.token):
             if not len(chunk.samples):
                 continue
             samples = resample(sanitize(chunk.samples), voice_rate, self._playout.sample_rate)
-            attempt.add(text, chunk, len(samples))
+            attempt.add(spoken, chunk, len(samples))
             if not attempt.has_audio:
                 attempt.timings["tts_s"] = round(self._clock.now_s() - began, 4)
                 silence = first_audible_frame(samples) * SAMPLE_RATE

@@ -12,6 +12,7 @@ from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline.attempt import Attempt
 from edge_assistant.pipeline.loading import Engines
 from edge_assistant.pipeline.stage import Stage
+from edge_assistant.pipeline.tokens import TokenLedger
 from edge_assistant.pipeline.workers import (
     AnswerJob,
     Heard,
@@ -62,12 +63,13 @@ class Workshop:
         self._engines = engines
         self._report = report
         self._on_attempt_failed: OnAttemptFailed | None = None
+        self.tokens = TokenLedger()
         self.judge: Stage[JudgeJob] | None = None
         if engines.turn_detector is not None:
             judge = Judge(engines.turn_detector, heard, post)
             self.judge = Stage("judge", judge.handle, self._failed, capacity=4)
         self._transcriber = Transcriber(engines.recognizer, heard, post, log, clock)
-        self._speaker = Speaker(engines.voice, playout, clock, language=engines.language)
+        self._speaker = Speaker(engines.voice, playout, log, clock, language=engines.language)
         self.stt: Stage[TranscribeJob | SwapJob[Recognizer]] = Stage(
             "stt", self._transcriber.handle, self._failed, capacity=8
         )
@@ -79,7 +81,7 @@ class Workshop:
             history=history,
             system_prompt=system_prompt,
             voice=self.tts.channel,
-            log=log,
+            tokens=self.tokens,
             clock=clock,
         )
         self.llm: Stage[AnswerJob | PrefillJob | SwapJob[LanguageModel]] = Stage(

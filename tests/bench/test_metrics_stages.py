@@ -106,6 +106,22 @@ def test_cpu_is_by_the_minute_of_talk_and_of_silence_apart() -> None:
     assert [(m.name, m.value, m.n) for m in silent] == [("cpu_silence", 1.5, 1)]
 
 
+def test_xruns_are_those_of_the_log_and_of_the_examiner() -> None:
+    broken = (
+        event(0.0, "listening"),
+        event(1.0, "xrun", kind="playout_gap", count=2, gap_s=0.4),
+        event(5.0, "xrun", kind="input_overflow", count=300),
+        event(5.5, "xrun", kind="of a stranger"),
+        event(6.0, "xrun", kind="odd", count=-5),
+    )
+    (told,) = stages.xruns(outcome(channel(9.0), events=broken), NOTHING)
+    assert told == Sample(trial="scenario/condition/synthetic/001", value=303.0, exposure=9.0)
+    both = outcome(channel(9.0), events=broken, notes={"xruns": 2.0})
+    assert only(stages.xruns(both, NOTHING)) == 305.0
+    assert only(stages.xruns(outcome(channel(9.0), events=broken[:1]), NOTHING)) == 0.0
+    assert reasons(stages.xruns(outcome(channel(9.0)), NOTHING)) == ["not measured"]
+
+
 def test_the_machine() -> None:
     one = outcome(channel(1.0), peak_rss_bytes=400, listening_s=1.5, lateness_s=0.01)
     two = outcome(

@@ -7,7 +7,7 @@ import pytest
 
 from edge_assistant.bench.metrics import log, steadiness
 from edge_assistant.bench.metrics.registry import context_of
-from edge_assistant.bench.metrics.values import Context, Sample
+from edge_assistant.bench.metrics.values import Context, Observation, Sample
 from tests.bench.metrics_makers import (
     NOTHING,
     Event,
@@ -159,6 +159,62 @@ def test_figures_and_unknown_pace_are_void() -> None:
     assert found.row == "estimate"
 
 
+def in_figures(
+    heard: str, *, spoken_as: str | None, ended: str = "playback_finished"
+) -> list[Observation]:
+    """`heard_exact` of a reply that is written with figures and takes 2.6 s: two clauses, the
+    first without."""
+    begun, clause, *rest = spoken(1, 1.0, 3.6, "It is 42 now.", heard=heard, ended=ended)
+    first = event(0.8, "reply", 1, draft=1, text="Look here.")  # tells no `spoken`
+    second = clause if spoken_as is None else {**clause, "spoken": spoken_as}
+    events = (begun, first, second, *rest)
+    case = outcome(channel(9.0, (1.0, 3.6)), QUESTION, events=events)
+    return steadiness.heard_exact(case, PACED)
+
+
+@pytest.mark.parametrize(
+    ("heard", "is_exact"),
+    [
+        ("Look here. It is forty-two now.", 1.0),
+        ("look here it is forty two now", 1.0),
+        ("Look here. It is 42 now.", 0.0),  # as it was written, not as it was said
+        ("Look here. It is forty-two.", 0.0),
+        ("Look here. It is forty-two now, Sir.", 0.0),
+        ("It is forty-two now.", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_figures_count_as_the_log_says_they_were_spoken(heard: str, is_exact: float) -> None:
+    assert only(in_figures(heard, spoken_as="It is forty-two now.")) == is_exact
+    assert len(reasons(in_figures(heard, spoken_as=None))) == 1
+    assert len(reasons(in_figures(heard, spoken_as="It is 42 now."))) == 1
+
+
+@pytest.mark.parametrize(
+    ("heard", "is_exact"),
+    [
+        ("Look here. It is forty-two now.", 1.0),  # 23 letters: 2.3 s of 2.6
+        ("Look here. It is forty-two", 0.0),  # 20: 0.6 s short
+        ("Look here. It is fifty-two now.", 0.0),
+        ("Look here. It is 42 now and then.", 0.0),  # wrong words are wrong, however long
+    ],
+)
+def test_the_time_of_a_silenced_reply_is_that_of_its_spoken_words(
+    heard: str, is_exact: float
+) -> None:
+    found = in_figures(heard, spoken_as="It is forty-two now, so it is.", ended="yielded")
+    assert only(found) == is_exact
+
+
+def test_what_is_heard_in_figures_has_no_length() -> None:
+    events = spoken(1, 1.0, 4.0, TEXT, heard="It is 42", ended="yielded")
+    case = outcome(channel(9.0, (1.0, 4.0)), QUESTION, events=events)
+    assert reasons(steadiness.heard_error(case, PACED)) == [steadiness.FIGURES]
+    whole = outcome(channel(9.0, (1.0, 4.0)), QUESTION, events=spoken(1, 1.0, 4.0, "x" * 45))
+    odd = outcome(channel(9.0, (1.0, 4.0)), QUESTION, events=spoken(1, 1.0, 4.0, "1234567890"))
+    assert context_of([whole, odd]).pace == {"ours": pytest.approx(15.0)}
+
+
 def test_pace_is_that_of_replies_that_were_played_whole() -> None:
     whole = outcome(channel(9.0, (1.0, 4.0)), QUESTION, events=spoken(1, 1.0, 4.0, "x" * 45))
     cut = outcome(
@@ -202,5 +258,5 @@ def test_the_last_transcript_and_the_played_drafts_clauses_count() -> None:
     )
     (found,) = log.replies(events)
     assert found.transcript == "how old is it"
-    assert found.text == "It is old."
+    assert found.text == found.spoken == "It is old."
     assert (found.ended, found.end_s, found.heard) == ("yielded", 1.8, "It")

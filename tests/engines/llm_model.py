@@ -60,7 +60,7 @@ def starter(_folder: Path, starter_file: StarterFile) -> LanguageModel:
 
 
 def fake(_folder: Path, _starter: StarterFile) -> LanguageModel:
-    """The stand-in of the screenplays: it has no cache and no limits."""
+    """The stand-in of the screenplays: its tokens are words, and it has no limits."""
     return FakeLlm("It is three o'clock in the afternoon.")
 
 

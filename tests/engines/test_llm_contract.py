@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,48 @@ def test_a_prompt_that_was_prefilled_whole_costs_nothing(llm: LanguageModel) -> 
     llm.prefill(QUESTION, CancelToken())
     reply(llm, *QUESTION)
     assert llm.stats.reused_tokens == llm.stats.prompt_tokens == llm.count_tokens(QUESTION)
+
+
+def test_every_token_is_evaluated_or_reused_and_held_or_dropped(any_llm: LanguageModel) -> None:
+    held = 0
+    for messages in (QUESTION, QUESTION, OTHER, LATER, QUESTION):
+        reply(any_llm, *messages)
+        stats = any_llm.stats
+        assert stats.reused_tokens == held - stats.dropped_tokens
+        of_reply = stats.evaluated_tokens - (stats.prompt_tokens - stats.reused_tokens)
+        assert stats.generated_tokens - of_reply in (0, 1), "the last need not be taken in"
+        held = stats.prompt_tokens + of_reply
+        any_llm.prefill([SYSTEM], CancelToken())
+        stats = any_llm.stats
+        assert (stats.prompt_tokens, stats.generated_tokens) == (
+            stats.reused_tokens + stats.evaluated_tokens,
+            0,
+        )
+        assert stats.dropped_tokens > 0
+        held += stats.evaluated_tokens - stats.dropped_tokens
+        assert held == stats.prompt_tokens
+
+
+@pytest.mark.parametrize("checks", [1, 2, 3, 5, 8])
+def test_no_token_is_forgotten_whenever_a_call_ends(any_llm: LanguageModel, checks: int) -> None:
+    held = 0
+    for messages in (QUESTION, OTHER, LATER):
+        with suppress(TurnCancelled):
+            reply(any_llm, *messages, token=CancelsAtCheck(checks))
+        held += any_llm.stats.evaluated_tokens - any_llm.stats.dropped_tokens
+        pieces = any_llm.generate(messages, CancelToken())
+        next(pieces)
+        close = getattr(pieces, "close", None)
+        assert close is not None
+        close()
+        stats = any_llm.stats
+        assert stats.reused_tokens == held - stats.dropped_tokens
+        held += stats.evaluated_tokens - stats.dropped_tokens
+    token = CancelToken()
+    token.cancel("before it began")
+    with pytest.raises(TurnCancelled):
+        reply(any_llm, *OTHER, token=token)
+    assert (any_llm.stats.evaluated_tokens, any_llm.stats.dropped_tokens) == (0, 0)
 
 
 @pytest.mark.parametrize("checks", [1, 2, 3, 4, 5, 8, 13])

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from edge_assistant.audio.card import OnBack, OnCapture, OnLost, OnPlayback
+from edge_assistant.audio.card import OnBack, OnCapture, OnLost, OnPlayback, Xruns
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
 
 
@@ -16,6 +16,7 @@ class ManualCard:
     name = "manual"
     is_lock_step = True
     on_back: OnBack | None = None
+    xruns = Xruns()
     capture_rate = SAMPLE_RATE
     playback_rate = SAMPLE_RATE
     block_frames = SAMPLE_RATE // 50

@@ -6,6 +6,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -18,6 +20,15 @@ from edge_assistant.stt.protocol import Segment, Transcript
 from edge_assistant.tts.protocol import SpeechChunk, WordMark
 
 SPEECH_DBFS = -45.0
+
+NO_STATS = GenerationStats(
+    prompt_tokens=0,
+    reused_tokens=0,
+    generated_tokens=0,
+    ttft_s=0.0,
+    evaluated_tokens=0,
+    dropped_tokens=0,
+)
 
 
 def pause(seconds: float, token: CancelToken) -> None:
@@ -84,7 +95,8 @@ class FakeRecognizer:
 
 
 class FakeLlm:
-    """Answers with the next of `replies`, word by word."""
+    """Answers with the next of `replies`, word by word. Words are its tokens, and it keeps a cache
+    of them."""
 
     def __init__(self, *replies: str | Exception, seconds_per_word: float = 0.0) -> None:
         self._replies: deque[str | Exception] = deque(replies or ("It is three o'clock.",))
@@ -93,29 +105,62 @@ class FakeLlm:
         self.prefilled: list[list[Message]] = []
         self.is_closed = False
         self.prompt_budget = 1000
-        self.stats = GenerationStats(
-            prompt_tokens=0, reused_tokens=0, generated_tokens=0, ttft_s=0.0
-        )
+        self.stats = NO_STATS
+        self.held: list[str] = []
+        """What is in the cache."""
+        self.evaluated = 0
+        """Tokens of all calls."""
 
     def prefill(self, messages: Sequence[Message], token: CancelToken) -> None:
+        self.stats = NO_STATS
         token.raise_if_cancelled()
         self.prefilled.append(list(messages))
+        self._hold([*_tokens(messages), "user:"])
 
     def generate(self, messages: Sequence[Message], token: CancelToken) -> Iterator[str]:
+        self.stats = NO_STATS
         token.raise_if_cancelled()
         self.prompts.append(list(messages))
+        self._hold([*_tokens(messages), "assistant:"])
         reply = self._replies.popleft() if len(self._replies) > 1 else self._replies[0]
         if isinstance(reply, Exception):
             raise reply
         for word in reply.split(" "):
             pause(self.seconds_per_word, token)
+            self._evaluate([word])
+            self.stats = replace(self.stats, generated_tokens=self.stats.generated_tokens + 1)
             yield word + " "
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        return sum(len(message.content.split()) + 4 for message in messages)
+        return len(_tokens(messages)) + 1
+
+    def _hold(self, prompt: list[str]) -> None:
+        pairs = zip(self.held, prompt, strict=False)
+        reused = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        dropped = len(self.held) - reused
+        self.stats = replace(
+            NO_STATS, prompt_tokens=len(prompt), reused_tokens=reused, dropped_tokens=dropped
+        )
+        del self.held[reused:]
+        self._evaluate(prompt[reused:])
+
+    def _evaluate(self, tokens: list[str]) -> None:
+        self.held += tokens
+        self.evaluated += len(tokens)
+        evaluated = self.stats.evaluated_tokens + len(tokens)
+        self.stats = replace(self.stats, evaluated_tokens=evaluated)
 
     def close(self) -> None:
         self.is_closed = True
+
+
+def _tokens(messages: Sequence[Message]) -> list[str]:
+    """The words of each message between its role and an end."""
+    return [
+        token
+        for message in messages
+        for token in (f"{message.role}:", *message.content.split(), "end")
+    ]
 
 
 class FakeVoice:

@@ -4,10 +4,12 @@ threads, seeded."""
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,12 +154,33 @@ def test_whatever_happens_every_turn_ends_once_and_nothing_is_left(
     ended = sorted(e["turn"] for e in events if e["event"] == "turn_finished")
     assert ended == sorted(begun)
     assert len(ended) > 20
+    llm = assistant._engines.llm if assistant._engines is not None else None
+    assert isinstance(llm, Llm)
+    told = [e for e in events if "tokens_computed" in e]
+    assert [e["event"] for e in told] == ["turn_finished"] * len(ended) + ["closed"]
+    assert sum(e["tokens_computed"] for e in told) == llm.evaluated > 100
+    assert sum(e["tokens_discarded"] for e in told) == llm.evaluated - len(llm.held) > 100
+    assert_documented(events)
     broken = {"stt-broke", "llm-broke", "tts-broke", "empty-reply"}
     assert {e["code"] for e in events if e["event"] == "error"} <= broken
     for exchange in assistant.history.exchanges:
         rest = iter(REPLY)
         assert all(word in rest for word in exchange.heard.split()), exchange.heard
     assert not [t.name for t in threading.enumerate() if t not in before]
+
+
+def assert_documented(events: list[dict[str, Any]]) -> None:
+    """Every event and every field of it stands in the table of docs/interfaces.md."""
+    page = Path(__file__).parents[2] / "docs" / "interfaces.md"
+    rows = re.findall(r"^\| (`[^|]+)\|([^|]*)\|", page.read_text("utf-8"), re.MULTILINE)
+    known = {
+        name: set(re.findall(r"`(\w+)`", fields))
+        for names, fields in rows
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    for event in events:
+        assert event["event"] in known, event
+        assert set(event) - {"t", "event", "turn"} <= known[event["event"]], event
 
 
 class OtherRates(ManualCard):

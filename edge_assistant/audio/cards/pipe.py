@@ -7,7 +7,7 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-from edge_assistant.audio.card import OnBack, OnCapture, OnLost, OnPlayback
+from edge_assistant.audio.card import OnBack, OnCapture, OnLost, OnPlayback, Xruns
 from edge_assistant.audio.format import SAMPLE_RATE, from_pcm16, to_pcm16
 
 PIPE_BLOCK_FRAMES: Final = SAMPLE_RATE // 50
@@ -25,6 +25,7 @@ class PipeCard:
     name = "pipe"
     is_lock_step = True
     on_back: OnBack | None = None
+    xruns = Xruns()
     capture_rate = SAMPLE_RATE
     playback_rate = SAMPLE_RATE
 

@@ -7,10 +7,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from edge_assistant.audio.card import OnCapture, OnLost, OnPlayback
+from edge_assistant.audio.card import OnCapture, OnLost, OnPlayback, Xruns
 from edge_assistant.audio.cards.devices import NOUN, Kind, load_sounddevice
 from edge_assistant.audio.cards.limited import CallHung, LimitedCalls
 from edge_assistant.audio.cards.pulse import Move, PulseRoutes, is_monitor
@@ -37,20 +36,6 @@ Ports = tuple[Port, Port]
 """Capture, playback."""
 Rates = tuple[int | None, ...]
 """Hz in the order of preference; None = the device's own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Xruns:
-    """Blocks that came too late or too early, since `start`."""
-
-    input_overflows: int
-    """Captured sound was lost before us; the frame count jumps over it."""
-    input_underflows: int
-    """The driver put silence in."""
-    output_overflows: int
-    """Played sound was dropped by the driver."""
-    output_underflows: int
-    """The loudspeaker had nothing to play for a moment."""
 
 
 class PortAudioCard:
@@ -127,9 +112,7 @@ class PortAudioCard:
     def xruns(self) -> Xruns:
         """Counts since the last `start`."""
         if self._sides is None:
-            return Xruns(
-                input_overflows=0, input_underflows=0, output_overflows=0, output_underflows=0
-            )
+            return Xruns()
         capture, playback = self._sides
         return Xruns(
             input_overflows=capture.overflows,

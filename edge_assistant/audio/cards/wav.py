@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_assistant.audio.card import OnBack, OnCapture, OnLost, OnPlayback
+from edge_assistant.audio.card import OnBack, OnCapture, OnLost, OnPlayback, Xruns
 from edge_assistant.audio.files import read_sound, write_wav
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant.audio.level import gain_of_db
@@ -39,6 +39,7 @@ class WavCard:
     name = "wav"
     is_lock_step = True
     on_back: OnBack | None = None
+    xruns = Xruns()
     capture_rate = SAMPLE_RATE
     playback_rate = SAMPLE_RATE
 

@@ -36,6 +36,9 @@ class LoggedReply:
     """The voice gave word times, so `heard` is not an estimate."""
     text: str
     """The clauses that were given to the voice before it ended, as they were written."""
+    spoken: str
+    """The same as the voice was to say them, numbers as words; as written where a clause does not
+    tell."""
     transcript: str
     """What the turn's last final transcript before it says: the prompt holds it."""
 
@@ -73,6 +76,11 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower().replace("\u2019", "'"))
 
 
+def has_figures(text: str) -> bool:
+    """Whether a word of it is written in figures: how it is said, and how long, is unknown."""
+    return not all(word.replace("'", "").isalpha() for word in words_of(text))
+
+
 def letters_in(text: str) -> int:
     """Letters and digits."""
     return sum(character.isalnum() for character in text)
@@ -92,7 +100,7 @@ def replies(events: tuple[Event, ...]) -> tuple[LoggedReply, ...]:
         name = end["event"] if end else ""
         before_end = events[: index + _position(events[index:], end)]
         clauses = [
-            text_of(e, "text")
+            e
             for e in named(before_end, "reply")
             if e.get("turn") == turn and e.get("draft") == draft
         ]
@@ -109,11 +117,16 @@ def replies(events: tuple[Event, ...]) -> tuple[LoggedReply, ...]:
                 ended={"playback_finished": "finished", "yielded": "yielded"}.get(name, ""),  # type: ignore[arg-type]
                 heard=text_of(end, "heard") if end and isinstance(end.get("heard"), str) else None,
                 is_exact=bool(end and end.get("exact")),
-                text=" ".join(clauses),
+                text=" ".join(text_of(e, "text") for e in clauses),
+                spoken=" ".join(_spoken(e) for e in clauses),
                 transcript=transcripts[-1] if transcripts else "",
             )
         )
     return tuple(found)
+
+
+def _spoken(clause: Event) -> str:
+    return text_of(clause, "spoken" if isinstance(clause.get("spoken"), str) else "text")
 
 
 def _position(events: tuple[Event, ...], end: Event | None) -> int:
@@ -148,7 +161,7 @@ def pace(outcomes: Iterable[Outcome]) -> dict[str, float]:
         if outcome.void:
             continue
         for reply in replies(outcome.events):
-            if reply.ended == "finished" and reply.heard:
+            if reply.ended == "finished" and reply.heard and not has_figures(reply.heard):
                 name = outcome.system
                 letters[name] = letters.get(name, 0) + letters_in(reply.heard)
                 duration_s[name] = duration_s.get(name, 0.0) + audible_s(outcome, reply)

@@ -97,7 +97,7 @@ def tokens_computed(outcome: Outcome, context: Context) -> list[Observation]:
 
 
 def tokens_discarded(outcome: Outcome, context: Context) -> list[Observation]:
-    """Those of them that nobody heard the fruit of; the sum of `tokens_discarded` in the log."""
+    """Those that it took out of its memory again; the sum of `tokens_discarded` in the log."""
     return _tokens(outcome, "tokens_discarded")
 
 
@@ -148,10 +148,13 @@ def lateness(outcome: Outcome, context: Context) -> list[Observation]:
 
 
 def xruns(outcome: Outcome, context: Context) -> list[Observation]:
-    """Blocks that the device lost, by seconds, where the examiner could count them."""
-    count = outcome.notes.get("xruns")
-    if count is None:
+    """Breaks in the sound, by seconds: what the log's `xrun` events count and what the examiner
+    counted, each where there is one."""
+    noted = outcome.notes.get("xruns")
+    if noted is None and not outcome.events:
         return [_unmeasured(outcome)]
+    told = (log.number(event, "count") for event in log.named(outcome.events, "xrun"))
+    count = (noted or 0.0) + sum(1.0 if each is None else max(0.0, each) for each in told)
     return [Sample(trial=outcome.trial.id, value=count, exposure=seconds(len(outcome.user)))]
 
 

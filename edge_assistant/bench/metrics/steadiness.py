@@ -22,6 +22,7 @@ HEARD_SLACK_SHARE: Final = 0.2
 """How far the words and the sound may be apart: a voice's pace varies from sentence to sentence."""
 
 NO_LOG: Final = "no event log"
+FIGURES: Final = "figures were heard; how they are said is unknown"
 
 
 def without_user(trial: Trial) -> bool:
@@ -113,6 +114,8 @@ def _time_error(outcome: Outcome, reply: log.LoggedReply, context: Context) -> O
     if reply.heard is None or not pace:
         reason = "no `heard`" if reply.heard is None else "the voice's pace is unknown"
         return Void(trial=outcome.trial.id, reason=reason, row=row)
+    if log.has_figures(reply.heard):
+        return Void(trial=outcome.trial.id, reason=FIGURES, row=row)
     error_s = log.letters_in(reply.heard) / pace - log.audible_s(outcome, reply)
     return Sample(trial=outcome.trial.id, value=error_s, row=row)
 
@@ -121,7 +124,8 @@ def heard_exact(outcome: Outcome, context: Context) -> list[Observation]:
     """1 for a reply whose `heard` agrees with what was played, by words and by time.
 
     Played to its end: the words of `heard` are those of its clauses. Silenced: they are the first
-    words of its clauses, and `heard_error` is within 0.5 s or a fifth of what was audible.
+    words of its clauses, and `heard_error` is within 0.5 s or a fifth of what was audible. The
+    clauses count as they were spoken, where the log tells it.
     """
     if not outcome.events:
         return [Void(trial=outcome.trial.id, reason=NO_LOG)]
@@ -133,18 +137,19 @@ def heard_exact(outcome: Outcome, context: Context) -> list[Observation]:
 def _agrees(outcome: Outcome, reply: log.LoggedReply, context: Context) -> Observation:
     trial = outcome.trial.id
     row = "finished" if reply.ended == "finished" else "exact" if reply.is_exact else "estimate"
-    if reply.heard is None or not reply.text:
+    if reply.heard is None or not reply.spoken:
         return Void(trial=trial, reason="the log lacks `heard` or the reply's text", row=row)
-    heard, written = log.words_of(reply.heard), log.words_of(reply.text)
-    if any(not word.replace("'", "").isalpha() for word in written):
+    heard, spoken = log.words_of(reply.heard), log.words_of(reply.spoken)
+    if log.has_figures(reply.spoken):
         return Void(
             trial=trial, reason="the text holds figures; how they are said is unknown", row=row
         )
     if reply.ended == "finished":
-        return Sample(trial=trial, value=float(heard == written), row=row)
+        return Sample(trial=trial, value=float(heard == spoken), row=row)
+    if heard != spoken[: len(heard)]:
+        return Sample(trial=trial, value=0.0, row=row)
     error = _time_error(outcome, reply, context)
     if isinstance(error, Void):
         return error
     slack_s = max(HEARD_SLACK_S, HEARD_SLACK_SHARE * log.audible_s(outcome, reply))
-    agrees = heard == written[: len(heard)] and abs(error.value) <= slack_s
-    return Sample(trial=trial, value=float(agrees), row=row)
+    return Sample(trial=trial, value=float(abs(error.value) <= slack_s), row=row)

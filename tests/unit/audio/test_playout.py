@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_assistant.audio.format import Samples
 from edge_assistant.audio.level import gain_of_db
-from edge_assistant.audio.playout import STALLED_S, Playout, PlayoutFact
+from edge_assistant.audio.playout import STALLED_S, Gaps, Playout, PlayoutFact
 from edge_assistant.cancel import CancelToken, TurnCancelled
 from edge_assistant.clock import MonotonicClock
 
@@ -202,18 +202,31 @@ def test_put_waits_for_room_and_wakes_on_cancel() -> None:
     assert np.count_nonzero(speaker.play(40)) == 3200, "the cancelled chunk was not appended"
 
 
-def test_underruns_inside_a_reply_are_counted_and_the_ends_of_replies_are_not() -> None:
+def test_holes_inside_a_reply_are_measured_and_the_ends_of_replies_are_none() -> None:
     playout = Playout(RATE)
-    speaker = Loudspeaker(playout)
+    speaker = Loudspeaker(playout, block_frames=160)
+    speaker.play(5)
     playout.put(KEY, tone(200), CancelToken())
     playout.commit(KEY)
     speaker.play(3)
-    assert playout.underruns == 1
+    assert playout.gaps == Gaps(), "it may be over"
+    playout.put(KEY, tone(160), CancelToken())
+    assert playout.gaps == Gaps(count=1, frames=3 * 160 - 200)
+    speaker.play(1)
+    playout.put(KEY, tone(150), CancelToken())
+    speaker.play(1)
+    assert playout.gaps.count == 1, "it came just in time"
     playout.put(KEY, tone(200), CancelToken())
+    assert playout.gaps == Gaps(count=2, frames=3 * 160 - 200 + 10)
+    speaker.play(4)
     playout.finish(KEY)
     speaker.play(3)
-    assert playout.underruns == 1
-    assert speaker.kinds() == ["started", "finished"]
+    playout.put((2, 1), tone(200), CancelToken())
+    playout.commit((2, 1))
+    playout.finish((2, 1))
+    speaker.play(3)
+    assert playout.gaps.count == 2
+    assert speaker.kinds() == ["started", "finished", "started", "finished"]
 
 
 def test_a_chunk_that_comes_after_the_discard_leaves_no_reply_behind() -> None:

@@ -32,7 +32,7 @@ def test_it_is_not_idle_while_a_fact_is_being_worked_on() -> None:
     conductor = Conductor(Settings(), failures.append)
     assert conductor.is_idle
     looker = Looker(conductor)
-    conductor.start(cast(Orders, looker))
+    conductor.start(cast(Orders, looker), on_tick=lambda: None)
     conductor.post(SpeechStarted(at_frames=1600, started_frames=160))
     assert looker.looked.wait(HUNG_S)
     assert conductor.stop(HUNG_S)

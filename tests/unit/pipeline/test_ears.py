@@ -88,6 +88,7 @@ def test_ears_that_were_behind_for_long_catch_up_to_the_frame(desk: Desk) -> Non
     desk.capture(0.5)
     desk.assert_true()
     assert desk.ears.lost_frames == 28 * desk.rate
+    assert desk.ears.dropped_blocks == 2800
 
 
 def test_many_losses_of_any_length_do_not_add_up(desk: Desk) -> None:

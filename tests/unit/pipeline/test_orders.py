@@ -12,6 +12,7 @@ from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline.attempt import Attempt
 from edge_assistant.pipeline.channel import Channel
 from edge_assistant.pipeline.orders import Orders
+from edge_assistant.pipeline.tokens import TokenLedger
 from edge_assistant.pipeline.workers import (
     AnswerJob,
     PrefillJob,
@@ -48,6 +49,7 @@ class Desk:
         self.stt: Channel[TranscribeJob | SwapJob[Recognizer]] = Channel(8)
         self.llm: Channel[AnswerJob | PrefillJob | SwapJob[LanguageModel]] = Channel(8)
         self.tts: Channel[SpeakJob | SwapJob[Voice]] = Channel(32)
+        self.tokens = TokenLedger()
         self.finished: list[tuple[int | None, int | None, Outcome, str]] = []
         self.orders = Orders(
             playout=self.playout,
@@ -58,6 +60,7 @@ class Desk:
             stt=self.stt,
             llm=self.llm,
             tts=self.tts,
+            tokens=self.tokens,
             frame_at=lambda time_s: round(time_s * SAMPLE_RATE),
             post=lambda event: None,
             on_finished=lambda *report: self.finished.append(report),
