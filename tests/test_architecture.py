@@ -41,9 +41,16 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "config": {"errors", "settings_text"} | SETTINGS,
     "pipeline": LEAVES | ENGINE_ROOMS | {"turns", "skills", "store", "config"},
     "bench": LEAVES | {"audio", "config"},
+    "engine_bench": LEAVES
+    | ENGINE_ROOMS
+    | {"__init__", "store", "config", "pipeline.engines"}
+    | {f"bench.{module}" for module in ("machine", "runner", "clips")}
+    | {f"bench.metrics.{module}" for module in ("statistics", "values")},
+    "examples": LEAVES | ENGINE_ROOMS | {"store", "config", "pipeline"},
     "cli": LEAVES
     | ENGINE_ROOMS
-    | {"__init__", "turns", "skills", "store", "config", "settings_text", "pipeline", "bench"},
+    | {"__init__", "turns", "skills", "store", "config", "settings_text", "pipeline", "bench"}
+    | {"engine_bench"},
     "__main__": {"cli"},
 }
 """What each room may import besides itself: a whole room, or one module of it."""

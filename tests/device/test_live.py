@@ -39,8 +39,8 @@ class Live:
         self.config.write_text("[tts]\nrate = 1.0\n", encoding="utf-8")
         self.question = folder / "question.wav"
         voice = EspeakVoice("en-us")
-        # The made voice's "France" is heard as "friends" on some sound cards' clocks: the tests ask for
-        # the words before it.
+        # Through two clocks and a resampler this "France" is sometimes heard as "friends": the
+        # tests, which are of the sound card, ask for the words before it.
         spoken = voice.synthesize("What is the capital of France?", CancelToken())
         sound = np.concatenate([chunk.samples for chunk in spoken])
         write_wav(self.question, resample(sound, voice.sample_rate, SAMPLE_RATE))
