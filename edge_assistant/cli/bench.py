@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from edge_assistant.cli import output
+from edge_assistant.cli.bench_gate import gate
+from edge_assistant.cli.engine_bench import engines
 from edge_assistant.errors import EdgeAssistantError
 
 if TYPE_CHECKING:
@@ -214,6 +216,9 @@ def _write_report(plan: Plan, folder: Path) -> Report:
     return report
 
 
+bench.add_command(gate)
+
+
 @bench.command()
 def scenarios() -> None:
     """List what can be done to a system: name, trials of a standard and a full run, what it is."""
@@ -295,3 +300,6 @@ def compare(a: Path, b: Path, form: str, apart: bool) -> None:
             click.echo(side_by_side.to_markdown(found), nl=False)
         case _:
             click.echo(side_by_side.to_text(found), nl=False)
+
+
+bench.add_command(engines)

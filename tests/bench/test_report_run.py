@@ -326,4 +326,4 @@ def test_the_verb_is_in_the_table() -> None:
 
     found = cli.get_command(click.Context(cli), "bench")
     assert isinstance(found, click.Group)
-    assert set(found.commands) == {"report", "replay", "compare", "scenarios"}
+    assert set(found.commands) == {"report", "replay", "compare", "scenarios", "gate", "engines"}

@@ -12,9 +12,9 @@ import pytest
 from edge_assistant.audio.format import SAMPLE_RATE, Samples, from_pcm16
 from edge_assistant.audio.resample import resample
 from edge_assistant.cancel import CancelToken
+from edge_assistant.engine_bench.wer import edits, holds_phrase, word_error_rate, words
 from tests.engines.detectors import StarterFile
 from tests.engines.recognizers import moonshine
-from tests.engines.wer import edits, holds_phrase, word_error_rate, words
 
 
 @pytest.fixture(scope="module")

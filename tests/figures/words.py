@@ -9,10 +9,10 @@ import time
 
 from edge_assistant.cancel import CancelToken
 from edge_assistant.config import load_profile
+from edge_assistant.engine_bench.wer import holds_phrase, word_error_rate, words
 from edge_assistant.pipeline.engines import build_recognizer
 from edge_assistant.store import Store
 from edge_assistant.stt.protocol import Recognizer
-from tests.engines.wer import holds_phrase, word_error_rate, words
 from tests.figures.recordings import Recording, recordings
 
 
