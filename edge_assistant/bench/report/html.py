@@ -94,7 +94,7 @@ def _cards(report: Report) -> Markup:
                         "p",
                         label,
                         tag("br"),
-                        f"{words.interval(first)}, n = {first.n}",
+                        words.interval_and_n(first),
                         class_="muted",
                     ),
                     tag("dl", *(_fact(name, figure) for name, figure in rest)) if rest else None,
@@ -112,7 +112,7 @@ def _fact(name: str, figure: Figure) -> Markup:
             "dd",
             words.number(figure.value, figure.unit),
             " ",
-            tag("small", f"{words.interval(figure)}, n = {figure.n}"),
+            tag("small", words.interval_and_n(figure)),
         ),
     )
 

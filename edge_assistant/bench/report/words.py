@@ -39,6 +39,12 @@ def interval(figure: Figure) -> str:
     return f"{low} to {high}"
 
 
+def interval_and_n(figure: Figure) -> str:
+    """`low to high, n = 30`; `n = 3` where so few have no interval."""
+    n = f"n = {figure.n}"
+    return n if figure.low is None else f"{interval(figure)}, {n}"
+
+
 def plain(name: str) -> str:
     """`response_gap_p50` as a person says it."""
     return name.replace("_", " ")
