@@ -9,8 +9,9 @@ import numpy as np
 from edge_assistant.audio.format import Samples
 from edge_assistant.errors import AudioFormatError
 
-Quality = Literal["LQ", "MQ", "HQ"]
-"""soxr's recipes: LQ for the live microphone, where lag counts; HQ for files and voices."""
+Quality = Literal["QQ", "LQ", "MQ", "HQ"]
+"""soxr's recipes: QQ, cubic and without any lag, for what nobody listens to; LQ for the live
+microphone, where lag counts; HQ for files and voices."""
 
 MIN_RATE: Final = 8_000
 MAX_RATE: Final = 192_000

@@ -35,3 +35,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reopen_max_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 3_000
     """Longest wait between two attempts, 100 to 60000 ms; a device that is back is in use within
     about this time."""
+
+    echo_canceller: Literal["auto", "webrtc", "system", "off"] = "auto"
+    """Who takes the loudspeaker's echo out of the microphone: `webrtc` we do, `system` the sound
+    system does (devices with an echo canceller of their own), `off` nobody (headphones). `auto`
+    is `webrtc`, unless the microphone's name says that it has one: never two in series."""
+
+    noise_suppression: Annotated[int, msgspec.Meta(ge=0, le=3)] = 0
+    """Steady noise is taken out of the microphone: 0 not at all, 1 to 3 ever more. Needs the
+    canceller `webrtc`."""
+
+    gain_control: bool = False
+    """Bring a soft microphone to a usual level. Needs the canceller `webrtc`."""

@@ -20,6 +20,7 @@ from edge_assistant.pipeline import engines as build
 from edge_assistant.pipeline.conductor import Conductor
 from edge_assistant.pipeline.ears import Ears
 from edge_assistant.pipeline.handles import Handles, ReplyHandle
+from edge_assistant.pipeline.hearing import EchoLog, make_ears, open_canceller
 from edge_assistant.pipeline.loading import Engines, load_engines
 from edge_assistant.pipeline.orders import Orders
 from edge_assistant.pipeline.workshop import Workshop
@@ -29,7 +30,6 @@ from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog, EventStream
 from edge_assistant.tts.protocol import Voice
 from edge_assistant.turns.events import PushPressed, PushReleased, Requested
-from edge_assistant.vad.segmenter import Segmenter
 
 MAX_OPEN_REQUESTS: Final = 16
 """Replies that programs may have asked for and not yet got."""
@@ -88,6 +88,7 @@ class Assistant:
         self._workshop: Workshop | None = None
         self._ears: Ears | None = None
         self._xruns: XrunLog | None = None
+        self._echo_log: EchoLog | None = None
 
     # --- life --------------------------------------------------------------------------------
 
@@ -278,14 +279,27 @@ class Assistant:
 
     def _wire(self, engines: Engines) -> None:
         rules = self._config.turns
+        echo = open_canceller(self._config, self._card, self._report)
         self._playout = playout = Playout(
             self._card.playback_rate,
             duck_db=rules.duck_db,
             duck_ramp_ms=rules.duck_ramp_ms,
             fade_ms=rules.fade_ms,
+            on_played=echo.reference.note if echo is not None else None,
         )
-        self._ears = ears = self._make_ears(engines, playout)
-        self._xruns = xruns = XrunLog(self._card, ears, playout, self._log, self._clock)
+        self._ears = ears = make_ears(
+            self._config,
+            self._card,
+            engines,
+            playout=playout,
+            echo=echo,
+            clock=self._clock,
+            conductor=self._conductor,
+            on_error=self._report,
+            on_failure=self._broken,
+        )
+        self._echo_log = EchoLog(echo, self._log, self._clock)
+        self._xruns = XrunLog(self._card, ears, playout, self._log, self._clock)
         self._workshop = workshop = Workshop(
             engines,
             heard=ears.heard,
@@ -313,30 +327,15 @@ class Assistant:
         )
         workshop.start(orders.failed)
         orders.prefill()
-        self._conductor.start(orders, xruns.tell)
+        self._conductor.start(orders, self._tell)
         ears.start()
 
-    def _make_ears(self, engines: Engines, playout: Playout) -> Ears:
-        rules, vad = self._config.turns, self._config.vad
-        return Ears(
-            capture_rate=self._card.capture_rate,
-            clock=self._clock,
-            playout=playout,
-            vad=engines.vad,
-            onset_vad=engines.onset_vad,
-            segmenter=Segmenter(
-                speech_threshold=vad.speech_threshold,
-                silence_threshold=vad.silence_threshold,
-                min_speech_ms=rules.min_speech_ms,
-                pause_ms=rules.pause_ms,
-                onset_ms=rules.onset_ms,
-            ),
-            history_ms=rules.max_utterance_ms + rules.preroll_ms + rules.max_wait_ms + 5_000,
-            post=self._conductor.post,
-            post_playout=self._conductor.post,
-            on_error=self._report,
-            on_failure=self._broken,
-        )
+    def _tell(self) -> None:
+        """Once a tick, on the `floor` thread."""
+        assert self._xruns is not None
+        assert self._echo_log is not None
+        self._xruns.tell()
+        self._echo_log.tell()
 
     def _start_card(self) -> None:
         assert self._ears is not None

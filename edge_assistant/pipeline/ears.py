@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from edge_assistant.audio.echo.canceller import EchoCanceller
 from edge_assistant.audio.format import (
     BLOCK_FRAMES,
     SAMPLE_RATE,
@@ -51,6 +52,7 @@ class Ears:
         capture_rate: of the card, Hz.
         vad: judges every window.
         onset_vad: judges every 10 ms block, for the duck.
+        echo: cleans every block before anybody hears it; None where nothing needs to.
         history_ms: how much of the past `heard` can give.
         post: takes facts for the floor; must not block.
         post_playout: takes what became of replies; must not block.
@@ -67,6 +69,7 @@ class Ears:
         vad: VoiceActivityDetector,
         onset_vad: VoiceActivityDetector,
         segmenter: Segmenter,
+        echo: EchoCanceller | None,
         history_ms: int,
         post: Callable[[Event], None],
         post_playout: Callable[[PlayoutFact], None],
@@ -79,6 +82,7 @@ class Ears:
         self._vad = vad
         self._onset_vad = onset_vad
         self._segmenter = segmenter
+        self._echo = echo
         self._post = post
         self._post_playout = post_playout
         self._on_error = on_error
@@ -115,6 +119,11 @@ class Ears:
         """The position of the sample clock that belongs to `time_s` of the card's clock."""
         frame, anchor_s = self._anchor
         return frame + round((time_s - anchor_s) * SAMPLE_RATE)
+
+    def _time_at(self, frame: int) -> float:
+        """When the microphone took in that frame, on the card's clock."""
+        anchor_frame, anchor_s = self._anchor
+        return anchor_s + (frame - anchor_frame) / SAMPLE_RATE
 
     # --- card callback -----------------------------------------------------------------------
 
@@ -200,6 +209,8 @@ class Ears:
             self._tick(block)
 
     def _tick(self, block: Samples) -> None:
+        if self._echo is not None:
+            block = self._echo.clean(block, self._time_at(self._heard.end_frames))
         self._heard.append(block)
         at_frames = self._heard.end_frames
         for edge in self._edges(block, at_frames):

@@ -39,6 +39,7 @@ class Desk:
                 pause_ms=100,
                 onset_ms=30,
             ),
+            echo=None,
             history_ms=40_000,
             post=lambda event: None,
             post_playout=lambda fact: None,

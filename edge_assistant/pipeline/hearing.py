@@ -1,0 +1,105 @@
+"""The ears of a configuration, and what cleans their microphone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from edge_assistant.audio.card import SoundCard
+from edge_assistant.audio.echo.canceller import EchoCanceller
+from edge_assistant.audio.echo.reference import EchoReference
+from edge_assistant.audio.playout import Playout
+from edge_assistant.clock import SampleClock
+from edge_assistant.config import Config
+from edge_assistant.errors import AudioError, EdgeAssistantError
+from edge_assistant.pipeline.conductor import Conductor
+from edge_assistant.pipeline.ears import Ears
+from edge_assistant.pipeline.loading import Engines
+from edge_assistant.trace import EventLog
+from edge_assistant.vad.segmenter import Segmenter
+
+Report = Callable[[EdgeAssistantError], None]
+
+SYSTEM_CANCELLERS: Final = ("echo-cancel", "echo cancel", "echocancel", "aec")
+"""In the name of a microphone whose echo is cancelled already (PulseAudio, PipeWire, arrays)."""
+
+
+def open_canceller(config: Config, card: SoundCard, report: Report) -> EchoCanceller | None:
+    """The echo canceller that the configuration asks for; None for none of ours.
+
+    Raises:
+        AudioError: it was asked for by name and cannot be had. With `auto` that is reported, and
+            the assistant does without.
+    """
+    settings = config.audio
+    wanted = settings.echo_canceller
+    name = card.name.lower()
+    if wanted in ("off", "system"):
+        return None
+    if wanted == "auto" and any(mark in name for mark in SYSTEM_CANCELLERS):
+        return None
+    try:
+        return EchoCanceller(
+            EchoReference(card.playback_rate),
+            noise_suppression=settings.noise_suppression,
+            gain_control=settings.gain_control,
+        )
+    except AudioError as error:
+        if wanted == "webrtc":
+            raise
+        report(error)
+        return None
+
+
+def make_ears(
+    config: Config,
+    card: SoundCard,
+    engines: Engines,
+    *,
+    playout: Playout,
+    echo: EchoCanceller | None,
+    clock: SampleClock,
+    conductor: Conductor,
+    on_error: Report,
+    on_failure: Report,
+) -> Ears:
+    """Ears for the card; they post what they hear to the conductor."""
+    rules, vad = config.turns, config.vad
+    return Ears(
+        capture_rate=card.capture_rate,
+        clock=clock,
+        playout=playout,
+        vad=engines.vad,
+        onset_vad=engines.onset_vad,
+        segmenter=Segmenter(
+            speech_threshold=vad.speech_threshold,
+            silence_threshold=vad.silence_threshold,
+            min_speech_ms=rules.min_speech_ms,
+            pause_ms=rules.pause_ms,
+            onset_ms=rules.onset_ms,
+        ),
+        echo=echo,
+        history_ms=rules.max_utterance_ms + rules.preroll_ms + rules.max_wait_ms + 5_000,
+        post=conductor.post,
+        post_playout=conductor.post,
+        on_error=on_error,
+        on_failure=on_failure,
+    )
+
+
+class EchoLog:
+    """Makes an `echo` event of every stretch of sound that the canceller has worked through."""
+
+    def __init__(self, echo: EchoCanceller | None, log: EventLog, clock: SampleClock) -> None:
+        self._echo, self._log, self._clock = echo, log, clock
+
+    def tell(self) -> None:
+        """Emit what has come up; called once a tick, on the `floor` thread."""
+        report = self._echo.take_report() if self._echo is not None else None
+        if report is not None:
+            self._log.emit(
+                "echo",
+                self._clock.now_frames(),
+                erle_db=round(report.erle_db, 1),
+                echo_dbfs=round(report.echo_dbfs, 1),
+            )

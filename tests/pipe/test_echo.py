@@ -1,0 +1,52 @@
+"""A loudspeaker beside the microphone: the assistant must not take itself for its user."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from edge_assistant.audio.format import SAMPLE_RATE
+from edge_assistant.bench.sounds import room_impulse
+from tests.pipe.test_pipe import HUNG_S, spoken, starter_pack
+
+__all__ = ["starter_pack"]
+
+pytestmark = [pytest.mark.model, pytest.mark.slow]
+
+LOUD_DB = "-6"
+"""Half of what the loudspeaker emits comes back: they stand side by side."""
+
+
+def converse(folder: Path, *more: str) -> list[dict[str, Any]]:
+    """Ask for something long in a room with an echo; the events."""
+    user, room, log = (folder / name for name in ("user.wav", "room.wav", "events.jsonl"))
+    soundfile.write(user, spoken("Tell me about the history of Rome."), SAMPLE_RATE)
+    soundfile.write(room, room_impulse(1, 0.25, 0.5), SAMPLE_RATE)
+    words = [sys.executable, "-m", "edge_assistant", "converse", str(user), str(folder / "r.wav")]
+    words += ["--room", str(room), "--echo-db", LOUD_DB, "--events", str(log), *more]
+    subprocess.run(words, check=True, timeout=HUNG_S)
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_in_a_room_with_an_echo_it_speaks_to_its_end_and_answers_nobody(tmp_path: Path) -> None:
+    events = converse(tmp_path)
+    names = [event["event"] for event in events]
+    assert names.count("speech_started") == 1
+    assert names.count("playback_finished") == 1
+    assert "yielded" not in names
+    echo = next(event for event in events if event["event"] == "echo")
+    assert echo["erle_db"] > 10.0
+    assert echo["echo_dbfs"] > -50.0
+
+
+def test_the_canceller_can_be_switched_off(tmp_path: Path) -> None:
+    events = converse(
+        tmp_path, "--set", "audio.echo_canceller=off", "--set", "turns.barge_in=false"
+    )
+    assert all(event["event"] != "echo" for event in events)
