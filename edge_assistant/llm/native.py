@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge_assistant.errors import GenerationError, ModelIncompatible, ModelNotFound
 from edge_assistant.llm.settings import Settings
 
@@ -252,6 +254,13 @@ class Native:
     def sample(self) -> int:
         """Choose a token from the logits of the last `decode`."""
         return int(self._lib.llama_sampler_sample(self._sampler, self._context, -1))
+
+    def probability(self, tokens: Sequence[int]) -> float:
+        """That the next token is one of these, by the logits of the last `decode`: in [0, 1]."""
+        row = self._lib.llama_get_logits_ith(self._context, -1)
+        logits = np.ctypeslib.as_array(row, shape=(self._num_tokens,)).astype(np.float64)
+        weights = np.exp(logits - logits.max())
+        return float(weights[list(tokens)].sum() / weights.sum())
 
     def set_threads(self, decode: int, batch: int) -> None:
         """Threads for the calls to come."""

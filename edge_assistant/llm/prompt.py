@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from edge_assistant.errors import ModelIncompatible
 from edge_assistant.llm.protocol import Message
+
+CLOSING: Final = ".?!,;: "
+"""What a recogniser may put behind the last word."""
+
+SENTENCE_ENDS: Final = (".", "?", "!")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +131,16 @@ def render_open_user(messages: Sequence[Message], template: Template) -> list[Pa
     evaluated for it is still right whatever the user says.
     """
     return list(_history(messages, template, open_user=True))
+
+
+def render_unfinished(messages: Sequence[Message], template: Template) -> list[Part]:
+    """The prompt up to the last word of the last message, as if it might go on.
+
+    What closes a sentence is left out: recognisers put a full stop behind any fragment.
+    """
+    parts = list(_history(messages, template))[:-1]
+    words = parts[-1].text.rstrip(CLOSING)
+    return [*parts[:-1], Part(text=words, special=False)]
 
 
 def _history(

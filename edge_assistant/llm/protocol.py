@@ -76,6 +76,21 @@ class LanguageModel(Protocol):
         """
         ...
 
+    def end_probability(self, messages: Sequence[Message], token: CancelToken) -> float:
+        """Probability in [0, 1] that the last message, which is the user's, ends with its last
+        word.
+
+        Evaluates the words on the way to a reply: `generate` with the same messages goes on from
+        there, so the answer costs one row of logits.
+
+        Cancel: as `prefill`.
+
+        Raises:
+            GenerationError: the engine failed or the prompt does not fit; the instance
+                stays usable.
+        """
+        ...
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length of the prompt for `messages`, so that a caller can drop the oldest turns
         in time."""

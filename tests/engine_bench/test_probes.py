@@ -57,6 +57,9 @@ class Watched:
                 self._note("generate")
             yield piece
 
+    def end_probability(self, messages: Sequence[Message], token: CancelToken) -> float:
+        return self._model.end_probability(messages, token)
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return self._model.count_tokens(messages)
 

@@ -261,3 +261,55 @@ def test_closed_is_closed(llm: LanguageModel) -> None:
         llm.prefill(QUESTION, CancelToken())
     with pytest.raises(GenerationError):
         llm.count_tokens(QUESTION)
+
+
+# --- is the message over? --------------------------------------------------------------------
+
+
+def test_the_end_of_a_message_has_a_probability_and_costs_nothing_twice(
+    any_llm: LanguageModel,
+) -> None:
+    token = CancelToken()
+    any_llm.prefill(QUESTION[:1], token)
+    probability = any_llm.end_probability(QUESTION, token)
+    assert 0.0 <= probability <= 1.0
+    assert any_llm.stats.dropped_tokens == 0
+    assert any_llm.stats.generated_tokens == 0
+    words = any_llm.stats.prompt_tokens
+    next(any_llm.generate(QUESTION, token))
+    assert any_llm.stats.reused_tokens >= words - 1
+    assert any_llm.end_probability(QUESTION, token) == pytest.approx(probability, abs=1e-3)
+
+
+def test_a_reply_after_the_question_whether_it_is_over_is_the_same(
+    llm: LanguageModel, fresh_replies: Replies
+) -> None:
+    llm.end_probability(QUESTION, CancelToken())
+    assert reply(llm, *QUESTION) == fresh_replies[QUESTION]
+
+
+def test_the_end_probability_stops_when_it_is_cancelled(any_llm: LanguageModel) -> None:
+    token = CancelToken()
+    token.cancel("test")
+    with pytest.raises(TurnCancelled):
+        any_llm.end_probability(QUESTION, token)
+    assert any_llm.end_probability(QUESTION, CancelToken()) >= 0.0
+
+
+@pytest.mark.model
+def test_a_finished_question_is_likelier_over_than_half_of_it(
+    tmp_path: Path, starter_file: StarterFile
+) -> None:
+    llm = starter(tmp_path, starter_file)
+    try:
+        for whole, half in (
+            ("What is the capital of France?", "What is the capital of."),
+            ("How many days are there in a leap year", "How many days are there in a"),
+            ("Turn the light on in the kitchen.", "Turn the light on in the"),
+        ):
+            over, open_ = (
+                llm.end_probability((SYSTEM, user(text)), CancelToken()) for text in (whole, half)
+            )
+            assert over > 3 * open_, (whole, over, open_)
+    finally:
+        llm.close()

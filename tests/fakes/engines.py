@@ -105,6 +105,8 @@ class FakeLlm:
         self.prefilled: list[list[Message]] = []
         self.is_closed = False
         self.prompt_budget = 1000
+        self.ends_with = 0.9
+        """What it takes every message to be finished with."""
         self.stats = NO_STATS
         self.held: list[str] = []
         """What is in the cache."""
@@ -130,6 +132,12 @@ class FakeLlm:
             self._evaluate([word])
             self.stats = replace(self.stats, generated_tokens=self.stats.generated_tokens + 1)
             yield word + " "
+
+    def end_probability(self, messages: Sequence[Message], token: CancelToken) -> float:
+        self.stats = NO_STATS
+        token.raise_if_cancelled()
+        self._hold(_tokens(messages))
+        return self.ends_with
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return len(_tokens(messages)) + 1
