@@ -64,6 +64,7 @@ class Attempt:
     """Some of the reply was given to the voice."""
     is_over: bool = False
     """Playout has said how much of it was heard."""
+    _released: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _spoken: list[_Spoken] = field(default_factory=list)
 
@@ -76,9 +77,31 @@ class Attempt:
         return self.key[1]
 
     @property
+    def is_draft(self) -> bool:
+        """Whether it answers a turn that is not over yet."""
+        return self.request is None and self.marks.committed_frames is None
+
+    @property
     def has_audio(self) -> bool:
         """Whether any audio was handed to playout."""
         return self.marks.ready_frames is not None
+
+    def commit(self, now_frames: int) -> None:
+        """The turn is over: what was held back may go on."""
+        self.marks.committed_frames = now_frames
+        self._released.set()
+
+    def hold(self) -> None:
+        """Block until `commit`, so that no more is thought of than a commit needs to be quick.
+
+        Cancel: raises TurnCancelled.
+        """
+        unsubscribe = self.token.on_cancel(self._released.set)
+        try:
+            self._released.wait()
+        finally:
+            unsubscribe()
+        self.token.raise_if_cancelled()
 
     def add(self, text: str, chunk: SpeechChunk, playback_frames: int) -> None:
         """Note a chunk of `text`, and how many frames of playout it becomes, before they are

@@ -197,9 +197,9 @@ class Orders:
 
     def _commit(self, command: Commit, now: int) -> None:
         attempt = self._attempt((command.turn, command.draft))
-        attempt.marks.committed_frames = now
         if command.turn in self._ends:
             attempt.marks.ended_frames, attempt.marks.paused_frames = self._ends[command.turn]
+        attempt.commit(now)
         self._playout.commit(attempt.key)
         self._log.emit("committed", now, command.turn, draft=command.draft)
 

@@ -26,7 +26,7 @@ from edge_assistant.trace import EventLog
 from edge_assistant.tts.normalise import speakable
 from edge_assistant.tts.protocol import Voice
 from edge_assistant.turn_detector.protocol import TurnDetector
-from edge_assistant.turns.events import Event, Transcribed, TurnJudged
+from edge_assistant.turns.events import Event, Transcribed, TurnJudged, WordsJudged
 
 Heard = Callable[[int, int], Samples]
 """(from_frames, to_frames) of the sample clock to a copy of the audio."""
@@ -147,6 +147,7 @@ class Thinker:
         system_prompt: str,
         voice: Channel[SpeakJob | SwapJob[Voice]],
         tokens: TokenLedger,
+        post: Post,
         clock: SampleClock,
     ) -> None:
         self.engine = model
@@ -154,6 +155,7 @@ class Thinker:
         self._system_prompt = system_prompt
         self._voice = voice
         self._tokens = tokens
+        self._post = post
         self._clock = clock
 
     def handle(self, job: AnswerJob | PrefillJob | SwapJob[LanguageModel]) -> None:
@@ -190,12 +192,18 @@ class Thinker:
         began = self._clock.now_s()
         messages = self._messages(attempt.user_text)
         splitter = SentenceSplitter()
+        if attempt.is_draft:  # the turn may go on: its words say how likely that is
+            with self._booked(attempt.turn):
+                probability = self.engine.end_probability(messages, token)
+            self._post(WordsJudged(turn=attempt.turn, draft=attempt.draft, probability=probability))
         with self._booked(attempt.turn):
             for piece in self.engine.generate(messages, token):
                 attempt.timings.setdefault("ttft_s", round(self._clock.now_s() - began, 4))
                 for clause in splitter.feed(piece):
                     attempt.timings.setdefault("clause_s", round(self._clock.now_s() - began, 4))
                     self._give(clause, attempt)
+                    if attempt.is_draft:
+                        attempt.hold()
         for clause in splitter.finish():
             self._give(clause, attempt)
         if not attempt.is_on_its_way:

@@ -82,6 +82,7 @@ class Workshop:
             system_prompt=system_prompt,
             voice=self.tts.channel,
             tokens=self.tokens,
+            post=post,
             clock=clock,
         )
         self.llm: Stage[AnswerJob | PrefillJob | SwapJob[LanguageModel]] = Stage(

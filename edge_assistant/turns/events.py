@@ -71,6 +71,15 @@ class TurnJudged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WordsJudged:
+    """The language model's answer whether the words of a draft are all of the message."""
+
+    turn: int
+    draft: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transcribed:
     """The final transcript of a draft; empty where nothing was said."""
 
@@ -149,6 +158,7 @@ Event = (
     Tick
     | SpeechFact
     | TurnJudged
+    | WordsJudged
     | Transcribed
     | PlaybackStarted
     | PlaybackFinished

@@ -29,6 +29,7 @@ from edge_assistant.turns.events import (
     Tick,
     Transcribed,
     TurnJudged,
+    WordsJudged,
     Yielded,
 )
 from edge_assistant.turns.grants import (
@@ -65,6 +66,8 @@ def step(state: State, event: Event, rules: Settings) -> Step:
             return listening.speech_paused(state, event, rules)
         case TurnJudged():
             return listening.turn_judged(state, event, rules), ()
+        case WordsJudged():
+            return listening.words_judged(state, event, rules), ()
         case Transcribed():
             return replying.transcribed(state, event, rules)
         case PlaybackStarted():

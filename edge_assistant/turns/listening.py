@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from edge_assistant.audio.format import frames_of_ms
 from edge_assistant.turns.commands import (
@@ -14,7 +15,7 @@ from edge_assistant.turns.commands import (
     PauseTurn,
     ResumeTurn,
 )
-from edge_assistant.turns.endpoint import wait_ms
+from edge_assistant.turns.endpoint import wait_ms, wait_of_both_ms
 from edge_assistant.turns.events import (
     Outcome,
     PushPressed,
@@ -22,6 +23,7 @@ from edge_assistant.turns.events import (
     SpeechPaused,
     SpeechStarted,
     TurnJudged,
+    WordsJudged,
 )
 from edge_assistant.turns.grants import (
     Step,
@@ -33,6 +35,10 @@ from edge_assistant.turns.grants import (
 )
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import Reply, ReplyPhase, State, UserPhase, UserTurn
+
+WORDS_MS: Final = 250
+"""How much longer than the shortest wait a draft may take to its words: recognition and prompt of a
+short turn take 150 to 250 ms on two cores."""
 
 
 def speech_started(state: State, event: SpeechStarted, rules: Settings) -> Step:
@@ -73,6 +79,8 @@ def _resume(state: State, user: UserTurn, event: SpeechStarted, rules: Settings)
         user,
         phase=UserPhase.TALKING,
         talking_from_frames=event.started_frames,
+        by_sound=None,
+        by_words=None,
         overlapped=False,
         resumed=True,
     )
@@ -106,15 +114,14 @@ def speech_paused(state: State, event: SpeechPaused, rules: Settings) -> Step:
     if user is None or user.phase is not UserPhase.TALKING:
         return state, ()
     over_reply = state.replies_in(ReplyPhase.SPEAKING)
-    wait = wait_ms(None, min_wait_ms=rules.min_wait_ms, max_wait_ms=rules.max_wait_ms)
     user = replace(
         user,
         phase=UserPhase.PAUSED,
         ended_frames=event.ended_frames,
         paused_frames=event.at_frames,
-        deadline_frames=event.ended_frames + frames_of_ms(wait),
         overlapped=over_reply,
     )
+    user = _waiting(user, rules)
     state = replace(state, user=user)
     from_frames = max(0, user.started_frames - frames_of_ms(rules.preroll_ms))
     commands: tuple[Command, ...] = (
@@ -127,7 +134,8 @@ def speech_paused(state: State, event: SpeechPaused, rules: Settings) -> Step:
         state = replace(state, user=user, check=(check.turn, check.draft))
         state, unducked = unduck_if_alone(state)
         return state, (*commands, check, *unducked)
-    if rules.draft_at == "pause" and state.reply is None:
+    if rules.draft_at == "pause" and state.reply is None and user.drafts < rules.max_drafts:
+        user = _waiting(user, rules, is_drafted=True)
         state, drafted = start_draft(state, user, rules, phase=ReplyPhase.DRAFTED)
         return state, (*commands, *drafted)
     return state, commands
@@ -141,9 +149,38 @@ def turn_judged(state: State, event: TurnJudged, rules: Settings) -> State:
         or (user.turn, user.paused_frames) != (event.turn, event.paused_frames)
     ):
         return state  # about a pause that is over
-    wait = wait_ms(event.probability, min_wait_ms=rules.min_wait_ms, max_wait_ms=rules.max_wait_ms)
-    deadline = user.ended_frames + frames_of_ms(wait)
-    return replace(state, user=replace(user, deadline_frames=deadline))
+    is_drafted = state.replies_in(ReplyPhase.DRAFTED)
+    user = _waiting(replace(user, by_sound=event.probability), rules, is_drafted=is_drafted)
+    return replace(state, user=user)
+
+
+def words_judged(state: State, event: WordsJudged, rules: Settings) -> State:
+    user, reply = state.user, state.reply
+    if (
+        user is None
+        or user.phase is not UserPhase.PAUSED
+        or reply is None
+        or reply.phase is not ReplyPhase.DRAFTED
+        or (reply.turn, reply.draft) != (event.turn, event.draft)
+    ):
+        return state  # about words that are out of date
+    return replace(state, user=_waiting(replace(user, by_words=event.probability), rules))
+
+
+def _waiting(user: UserTurn, rules: Settings, *, is_drafted: bool = False) -> UserTurn:
+    """The turn with the deadline that the judgements of this pause give it.
+
+    While a draft is being made its words are waited for, though not for long: what the sound alone
+    says is worth much less.
+    """
+    bounds = {"min_wait_ms": rules.min_wait_ms, "max_wait_ms": rules.max_wait_ms}
+    if user.by_words is not None:
+        wait = wait_of_both_ms(by_sound=user.by_sound, by_words=user.by_words, **bounds)
+    else:
+        wait = wait_ms(user.by_sound, **bounds)
+        if is_drafted:
+            wait = max(wait, rules.min_wait_ms + WORDS_MS)
+    return replace(user, deadline_frames=user.ended_frames + frames_of_ms(wait))
 
 
 def push_pressed(state: State, event: PushPressed) -> Step:

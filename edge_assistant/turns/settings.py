@@ -69,9 +69,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     """What silences the assistant when nothing else was said; case and punctuation do not count."""
 
-    draft_at: Literal["endpoint", "pause"] = "endpoint"
-    """When a reply is begun: once the turn is over (`endpoint`), or already at a pause (`pause`),
-    held back until the turn is over and thrown away if the user goes on."""
+    draft_at: Literal["endpoint", "pause"] = "pause"
+    """When a reply is begun: already at a pause (`pause`), held back until the turn is over and
+    thrown away if the user goes on; its words help to judge whether it is over. Or only then
+    (`endpoint`)."""
+
+    max_drafts: Annotated[int, Meta(ge=0, le=100)] = 6
+    """Attempts in one turn of the user; who pauses more often is answered once the turn is over."""
 
     def __post_init__(self) -> None:
         if self.max_wait_ms < self.min_wait_ms:

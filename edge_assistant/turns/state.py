@@ -43,6 +43,10 @@ class UserTurn:
     """When the pause was noticed; names the pause in `TurnJudged`."""
     deadline_frames: int = 0
     """The turn is over once the silence has lasted until here."""
+    by_sound: float | None = None
+    """Probability that the turn ends with this pause, by its sound; None until it is judged."""
+    by_words: float | None = None
+    """The same by its words; None without a draft."""
     drafts: int = 0
     overlapped: bool = False
     """Spoken over a reply that did not yield to it: a backchannel unless its words say

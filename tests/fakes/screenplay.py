@@ -47,6 +47,7 @@ from edge_assistant.turns.events import (
     Tick,
     Transcribed,
     TurnJudged,
+    WordsJudged,
     Yielded,
 )
 from edge_assistant.turns.floor import step
@@ -92,6 +93,9 @@ class Screenplay:
     reply_s: float = 3.0
     probability: float | None = 0.9
     """Answer of the turn detector; None: it never answers."""
+    words: float | None = 0.5
+    """The language model's word whether a draft's words are all; None: it never says."""
+    words_ms: int = 40
     fail: Callable[[str, Key], bool] = lambda stage, key: False
     """(stage, key) -> whether `stt` or `llm` fails on this draft."""
 
@@ -232,6 +236,8 @@ class Screenplay:
                 self._later(self.stt_ms, lambda: self._transcribed(command), key)
             case Answer() | Speak():
                 key = (command.turn, command.draft)
+                if self.words is not None and self.state.user is not None:
+                    self._later(self.words_ms, lambda: self._judge_words(key, self.words), key)
                 self._later(self.llm_ms, lambda: self._speak(key), key)
             case Commit():
                 self.playout.commit((command.turn, command.draft))
@@ -269,6 +275,10 @@ class Screenplay:
                 action()
 
         self.at(self.now_s + delay_ms / 1000, unless_cancelled)
+
+    def _judge_words(self, key: Key, probability: float | None) -> None:
+        if probability is not None:
+            self.feed(WordsJudged(turn=key[0], draft=key[1], probability=probability))
 
     def _judged(self, command: JudgeTurn) -> None:
         assert self.probability is not None

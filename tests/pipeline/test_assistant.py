@@ -174,8 +174,8 @@ def test_a_failing_engine_fails_one_turn_and_says_so(
 ) -> None:
     error = failing(broken)
     s = stage(
-        recognizer=FakeRecognizer(error, "hello") if broken == "stt" else None,
-        llm=FakeLlm(error, "Fine.") if broken == "llm" else None,
+        recognizer=FakeRecognizer(error, error, "hello") if broken == "stt" else None,
+        llm=FakeLlm(error, error, "Fine.") if broken == "llm" else None,
     )
     s.ask()
     s.wait_for_turns(1)
@@ -187,6 +187,37 @@ def test_a_failing_engine_fails_one_turn_and_says_so(
     s.ask()
     s.wait_for_turns(2)
     assert s.named("turn_finished")[1]["outcome"] == "answered"
+
+
+@pytest.mark.parametrize("broken", ["stt", "llm"])
+def test_what_fails_once_in_a_draft_is_tried_again_when_the_turn_is_over(
+    stage: Callable[..., Stage], broken: str
+) -> None:
+    error = failing(broken)
+    s = stage(
+        recognizer=FakeRecognizer(error, "hello") if broken == "stt" else None,
+        llm=FakeLlm(error, "Fine.") if broken == "llm" else None,
+    )
+    s.ask()
+    s.wait_for_turns(1)
+    assert s.named("error")[0]["code"] == f"{broken}-broke"
+    assert s.named("turn_finished")[0]["outcome"] == "answered"
+
+
+def test_a_draft_thinks_no_further_than_its_first_clause_until_it_is_committed(
+    stage: Callable[..., Stage],
+) -> None:
+    llm = FakeLlm("It is a long story, and I will tell it to you from its beginning to its end.")
+    llm.ends_with = 0.001  # the words go on: the wait is the longest
+    s = stage(llm=llm)
+    s.card.speech(1.0)
+    s.card.silence(0.6)
+    assert not s.named("committed")
+    assert len(s.named("reply")) == 1
+    assert llm.stats.generated_tokens < 10
+    s.wait_for_turns(1)
+    assert len(s.named("reply")) > 1
+    assert s.named("playback_finished")[0]["heard"].endswith("to its end.")
 
 
 def test_a_failing_voice_is_told_in_print_and_the_loop_lives(
@@ -213,7 +244,7 @@ def test_whatever_an_engine_raises_has_a_code(
 
 
 def test_an_empty_reply_is_an_error_that_is_said(stage: Callable[..., Stage]) -> None:
-    s = stage(llm=FakeLlm(" ", "Fine."))
+    s = stage(llm=FakeLlm(" ", " ", "Fine."))
     s.ask()
     s.wait_for_turns(1)
     assert s.named("error")[0]["code"] == "empty-reply"

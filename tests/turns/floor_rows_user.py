@@ -22,6 +22,7 @@ from edge_assistant.turns.events import (
     SpeechPaused,
     SpeechStarted,
     TurnJudged,
+    WordsJudged,
 )
 from edge_assistant.turns.state import State, UserPhase, UserTurn
 from tests.turns.floor_states import (
@@ -66,6 +67,7 @@ DROPPED = OnsetDropped(at_frames=at(3_120))
 STARTED = SpeechStarted(at_frames=at(3_100), started_frames=at(3_000))
 PAUSE = SpeechPaused(at_frames=at(2_100), ended_frames=at(2_000))
 PAUSE_OVER = SpeechPaused(at_frames=at(3_250), ended_frames=at(3_150))
+DRAFTED_USER = replace(PAUSER, drafts=1)
 GOES_ON = replace(PAUSER, phase=UserPhase.TALKING, talking_from_frames=at(3_000), resumed=True)
 
 
@@ -237,14 +239,45 @@ SPEECH = [
     Row(
         given=PAUSED,
         fact=TurnJudged(turn=1, paused_frames=at(2_100), probability=1.0),
-        then=SHORT,
+        then=replace(SHORT, user=replace(PAUSER, deadline_frames=at(2_200), by_sound=1.0)),
         why="surely the end",
     ),
     Row(
         given=PAUSED,
         fact=TurnJudged(turn=1, paused_frames=at(2_100), probability=0.0),
-        then=replace(PAUSED, user=replace(PAUSER, deadline_frames=at(3_200))),
+        then=replace(PAUSED, user=replace(PAUSER, deadline_frames=at(3_200), by_sound=0.0)),
         why="surely not",
+    ),
+    Row(
+        given=DRAFTED,
+        fact=TurnJudged(turn=1, paused_frames=at(2_100), probability=1.0),
+        then=replace(DRAFTED, user=replace(DRAFTED_USER, deadline_frames=at(2_450), by_sound=1.0)),
+        rules=AT_PAUSE,
+        why="the words are waited for",
+    ),
+    Row(
+        given=DRAFTED,
+        fact=WordsJudged(turn=1, draft=1, probability=0.5),
+        then=replace(DRAFTED, user=replace(DRAFTED_USER, deadline_frames=at(2_200), by_words=0.5)),
+        rules=AT_PAUSE,
+        why="likely the end",
+    ),
+    Row(
+        given=DRAFTED,
+        fact=WordsJudged(turn=1, draft=1, probability=0.01),
+        then=replace(DRAFTED, user=replace(DRAFTED_USER, deadline_frames=at(3_200), by_words=0.01)),
+        rules=AT_PAUSE,
+        why="they go on",
+    ),
+    *(
+        unmoved(given, WordsJudged(turn=1, draft=draft, probability=0.5), why)
+        for given, draft, why in (
+            (DRAFTED, 2, "about another draft"),
+            (PAUSED, 1, "about a draft that is gone"),
+            (TALKING, 1, "the user goes on"),
+            (THINKING, 1, "the turn is over"),
+            (SPEAKING, 1, "the turn is over"),
+        )
     ),
     unmoved(PAUSED, TurnJudged(turn=2, paused_frames=at(2_100), probability=1.0), "another turn"),
     unmoved(PAUSED, TurnJudged(turn=1, paused_frames=at(2_000), probability=1.0), "another pause"),

@@ -97,9 +97,9 @@ SAY = Requested(request=7, text="tea is ready", answer=False)
 ASK = Requested(request=8, text="what is new", answer=True)
 WAITING = (SAY, ASK)
 
-OPEN = Settings()
-NO_BARGE_IN = Settings(barge_in=False)
-WAKE = Settings(listen="wake")
+OPEN = Settings(draft_at="endpoint")
+NO_BARGE_IN = Settings(barge_in=False, draft_at="endpoint")
+WAKE = Settings(listen="wake", draft_at="endpoint")
 PUSH = Settings(listen="push")
 AT_PAUSE = Settings(draft_at="pause")
 

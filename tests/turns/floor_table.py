@@ -26,6 +26,7 @@ from edge_assistant.turns.events import (
     Tick,
     Transcribed,
     TurnJudged,
+    WordsJudged,
     Yielded,
 )
 from edge_assistant.turns.floor import step
@@ -42,7 +43,7 @@ class Situation:
     name: str
     meaning: str
     facts: tuple[Event, ...]
-    rules: Settings = field(default_factory=Settings)
+    rules: Settings = field(default_factory=lambda: Settings(draft_at="endpoint"))
 
     @property
     def state(self) -> State:
@@ -204,6 +205,11 @@ def _judged(paused_earlier_ms: int) -> Callable[[State], Sequence[Event]]:
     return make
 
 
+def _words_judged(state: State) -> Sequence[Event]:
+    turn, draft = _draft(state)
+    return [WordsJudged(turn=turn, draft=draft, probability=1.0)]
+
+
 def _transcribed(text: str) -> Callable[[State], Sequence[Event]]:
     def make(state: State) -> Sequence[Event]:
         turn, draft = _draft(state)
@@ -253,6 +259,7 @@ FACTS = (
     Fact(name="SpeechPaused", meaning="silent for the length of a pause", make=_speech_paused),
     Fact(name="TurnJudged", meaning="this pause ends the turn", make=_judged(0)),
     Fact(name="TurnJudged, late", meaning="about an earlier pause", make=_judged(10)),
+    Fact(name="WordsJudged", meaning="the words are all of it", make=_words_judged),
     Fact(name="Transcribed, words", meaning="a question", make=_transcribed("and tomorrow")),
     Fact(name="Transcribed, nothing", meaning="no words in it", make=_transcribed("")),
     Fact(name="Transcribed, stop", meaning="a stop phrase", make=_transcribed("stop")),
@@ -361,7 +368,7 @@ def page() -> str:
         "in italics the",
         "fields of the state that change where the situation stays. An empty cell: nothing at all. "
         "The settings are",
-        "the default ones, except where a situation names another.",
+        'the default ones with `draft_at = "endpoint"`, except where a situation names another.',
         "",
         *meanings,
         "",

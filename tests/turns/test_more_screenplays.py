@@ -33,6 +33,9 @@ NEVER_MS = 600_000
 FIRST = (1, 1)
 
 
+AT_THE_END = Settings(draft_at="endpoint")
+
+
 def sentence(seconds: float) -> Samples:
     """A piece of the first reply."""
     return np.full(int(seconds * SAMPLE_RATE), voice_of(FIRST), np.float32)
@@ -96,7 +99,8 @@ def test_an_interruption_after_a_backchannel_interrupts() -> None:
 
 
 def test_a_cough_in_a_pause_delays_the_end_of_the_turn_and_no_more() -> None:
-    play = Screenplay(probability=None).user(0.5, 2.0).user(2.65, 2.70, "").run(8)
+    play = Screenplay(rules=AT_THE_END, probability=None)
+    play.user(0.5, 2.0).user(2.65, 2.70, "").run(8)
     assert play.when(EndTurn) == pytest.approx(2.0 + 0.7 + 0.02, abs=0.03)
     assert play.outcomes == {1: [Outcome.ANSWERED]}
     assert not play.commands(ResumeTurn)
@@ -203,16 +207,16 @@ def test_a_user_who_goes_on_before_the_notice_is_heard_gets_an_answer_instead() 
 
 def test_a_stop_phrase_said_after_a_breath_stops_even_if_it_is_run_together() -> None:
     # The recogniser hears both stretches as one text, without punctuation.
-    play = Screenplay(probability=0.5).user(0.5, 1.5, "tell me a story").user(2.0, 2.4, "stop")
-    play.run(8)
+    play = Screenplay(probability=0.5, words=0.01)
+    play.user(0.5, 1.5, "tell me a story").user(2.0, 2.4, "stop").run(8)
     assert play.outcomes == {1: [Outcome.STOPPED]}
     assert play.commands(Discard)[-1].reason == "stop"
     assert play.is_silent(0.0, 8.0)
 
 
 def test_a_long_sentence_that_ends_in_a_stop_phrase_is_answered() -> None:
-    play = Screenplay(probability=0.5).user(0.5, 1.5, "tell me").user(2.0, 3.5, "where I can stop")
-    play.run(9)
+    play = Screenplay(probability=0.5, words=0.01)
+    play.user(0.5, 1.5, "tell me").user(2.0, 3.5, "where I can stop").run(9)
     assert play.outcomes == {1: [Outcome.ANSWERED]}
 
 

@@ -28,6 +28,9 @@ from tests.fakes.screenplay import Screenplay, voice_of
 QUESTION_ENDS_S = 2.0
 
 
+AT_THE_END = Settings(draft_at="endpoint")
+
+
 def asked(play: Screenplay | None = None) -> Screenplay:
     """A question from 0.5 to 2.0 s; the reply takes 3 s by default."""
     return (play or Screenplay()).user(0.5, QUESTION_ENDS_S)
@@ -39,7 +42,7 @@ def reply_begins_s(play: Screenplay) -> float:
 
 
 def test_a_question_is_answered_once() -> None:
-    play = asked().run(8.0)
+    play = asked(Screenplay(rules=AT_THE_END)).run(8.0)
     assert play.outcomes == {1: [Outcome.ANSWERED]}
     assert play.names() == [
         "OpenTurn",
@@ -57,22 +60,23 @@ def test_a_question_is_answered_once() -> None:
 
 @pytest.mark.parametrize(("probability", "wait_s"), [(1.0, 0.2), (0.5, 0.7), (0.0, 1.2)])
 def test_the_wait_falls_with_the_probability_of_an_end(probability: float, wait_s: float) -> None:
-    play = asked(Screenplay(probability=probability)).run(6.0)
+    play = asked(Screenplay(rules=AT_THE_END, probability=probability)).run(6.0)
     assert play.when(EndTurn) == pytest.approx(QUESTION_ENDS_S + wait_s, abs=0.011)
 
 
 def test_an_absent_turn_detector_costs_the_mean_wait() -> None:
-    play = asked(Screenplay(probability=None)).run(6.0)
+    play = asked(Screenplay(rules=AT_THE_END, probability=None)).run(6.0)
     assert play.when(EndTurn) == pytest.approx(QUESTION_ENDS_S + 0.7, abs=0.011)
 
 
 def test_a_judgement_that_comes_late_ends_the_turn_at_once() -> None:
-    play = asked(Screenplay(probability=1.0, judge_ms=500)).run(6.0)
+    play = asked(Screenplay(rules=AT_THE_END, probability=1.0, judge_ms=500)).run(6.0)
     assert play.when(EndTurn) == pytest.approx(QUESTION_ENDS_S + 0.1 + 0.5, abs=0.021)
 
 
 def test_a_pause_inside_a_turn_is_not_its_end() -> None:
-    play = Screenplay(probability=0.2).user(0.5, 1.5, "what is").user(2.0, 3.0, "the time").run(8)
+    play = Screenplay(rules=AT_THE_END, probability=0.2)
+    play.user(0.5, 1.5, "what is").user(2.0, 3.0, "the time").run(8)
     assert len(play.commands(OpenTurn)) == 1
     assert [answer.text for answer in play.commands(Answer)] == ["what is the time"]
     assert play.outcomes == {1: [Outcome.ANSWERED]}
@@ -80,7 +84,8 @@ def test_a_pause_inside_a_turn_is_not_its_end() -> None:
 
 def test_speech_that_begins_just_before_the_deadline_keeps_the_turn_open() -> None:
     # The wait is 0.2 s at probability 1: speech begins 0.05 s before, is confirmed 0.05 s after it.
-    play = Screenplay(probability=1.0).user(0.5, 2.0, "one").user(2.15, 3.0, "two").run(8)
+    play = Screenplay(rules=AT_THE_END, probability=1.0)
+    play.user(0.5, 2.0, "one").user(2.15, 3.0, "two").run(8)
     assert [answer.text for answer in play.commands(Answer)] == ["one two"]
 
 
@@ -107,6 +112,35 @@ def test_a_draft_that_is_ready_is_heard_with_the_commit() -> None:
     rules = Settings(draft_at="pause")
     play = asked(Screenplay(rules=rules, probability=1.0, stt_ms=20, llm_ms=40)).run(6)
     assert reply_begins_s(play) - play.when(Commit) <= 0.011
+
+
+@pytest.mark.parametrize(
+    ("words", "words_ms", "wait_s"),
+    [(0.6, 40, 0.2), (0.6, 140, 0.29), (0.001, 40, 1.2), (None, 40, 0.45)],
+    ids=["all of it", "late", "it goes on", "never judged"],
+)
+def test_the_words_of_a_draft_decide_how_long_to_wait(
+    words: float | None, words_ms: int, wait_s: float
+) -> None:
+    """The pause is noticed after 0.1 s, the transcript takes 0.05 s."""
+    play = asked(Screenplay(probability=0.9, words=words, words_ms=words_ms)).run(8.0)
+    assert play.when(EndTurn) == pytest.approx(QUESTION_ENDS_S + wait_s, abs=0.011)
+    assert play.outcomes == {1: [Outcome.ANSWERED]}
+
+
+def test_a_draft_that_fails_is_tried_again_when_the_turn_is_over() -> None:
+    play = asked(Screenplay(fail=lambda stage, key: key == (1, 1))).run(8)
+    assert play.outcomes == {1: [Outcome.ANSWERED]}
+    assert [each.draft for each in play.commands(Commit)] == [2]
+
+
+def test_who_pauses_often_gets_so_many_drafts_and_an_answer_in_the_end() -> None:
+    play = Screenplay(rules=Settings(max_drafts=2), probability=0.0, words=0.001)
+    for number in range(4):
+        play.user(1.0 + number, 1.5 + number, f"part {number}")
+    play.run(12)
+    assert [each.draft for each in play.commands(StartDraft)] == [1, 2, 3]
+    assert play.outcomes == {1: [Outcome.ANSWERED]}
 
 
 BARGE_INS = {
@@ -184,8 +218,10 @@ def test_both_start_at_once_and_the_assistant_yields() -> None:
 
 @pytest.mark.parametrize("begins_s", [1.0, *BARGE_INS.values()])
 def test_stop_works_in_every_state(begins_s: float) -> None:
-    play = (asked() if begins_s > 2 else Screenplay()).user(begins_s, begins_s + 0.4, "Stop!")
-    play.run(12)
+    play = Screenplay(rules=AT_THE_END)
+    if begins_s > 2:
+        asked(play)
+    play.user(begins_s, begins_s + 0.4, "Stop!").run(12)
     last = max(play.outcomes)
     assert play.outcomes[last] == [Outcome.STOPPED]
     assert play.is_silent(begins_s + 1.5, 12.0)
@@ -268,7 +304,8 @@ def test_a_monologue_is_cut_at_the_stated_limit() -> None:
 
 @pytest.mark.parametrize("stage", ["stt", "llm"])
 def test_a_failing_engine_costs_one_turn_and_is_said_aloud(stage: str) -> None:
-    play = asked(Screenplay(fail=lambda where, key: where == stage and key == (1, 1))).run(8)
+    play = Screenplay(rules=AT_THE_END, fail=lambda where, key: where == stage and key == (1, 1))
+    asked(play).run(8)
     assert play.outcomes == {1: [Outcome.FAILED]}
     assert play.heard_frames[(1, 2)] == 3 * SAMPLE_RATE, "the notice"
     play.user(9.0, 10.0, "again").run(16)

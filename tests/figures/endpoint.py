@@ -1,0 +1,209 @@
+"""What tells the end of a turn from a pause inside it, and the weights that follow from it.
+
+`python -m tests.figures.endpoint [CUES.json]` plays recordings of people to the engines of the
+starter pack up to a point: their true end, or an inner pause. It prints how well each cue tells the
+two apart, and weights for `edge_assistant/turns/endpoint.py`, fitted by logistic regression and
+cross-validated by speaker. CUES.json keeps the cues, so that they need not be taken again.
+
+An inner pause is a natural one where there is one of 0.2 s, else the quietest place of the middle
+of the clip, where the speaker did not pause: the harder case of the two.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_assistant.audio.format import SAMPLE_RATE, Samples, frames_of_ms
+from edge_assistant.bench.clips import Clip, load_manifest
+from edge_assistant.bench.scenarios.pauses import boundary_frames
+from edge_assistant.bench.sounds import room_tone
+from edge_assistant.cancel import CancelToken
+from edge_assistant.config import load_profile
+from edge_assistant.llm.protocol import Message
+from edge_assistant.pipeline.loading import Engines, load_engines
+from edge_assistant.store.store import Store
+from tests.figures.prosody import Prosody, prosody
+from tests.figures.recordings import speech_folder
+
+KINDS: Final = ("command", "read")
+PAUSE_MS: Final = 100
+PREROLL_MS: Final = 300
+FOLDS: Final = 5
+RIDGE: Final = 1.0
+"""Strength of the pull towards 0; two or three weights of 400 points hardly need any."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cues:
+    """One place where somebody fell silent, and what is heard there."""
+
+    clip: str
+    kind: str
+    speaker: str
+    is_end: bool
+    text: str
+    by_sound: float
+    by_words: float
+    prosody: list[float]
+    """The fields of `Prosody`, in order."""
+
+
+def places(clip: Clip) -> list[tuple[int, bool]]:
+    """(frame, whether the turn ends there)."""
+    found = [(clip.speech_frames[-1][1], True)]
+    pauses = [
+        first[1]
+        for first, second in zip(clip.speech_frames, clip.speech_frames[1:], strict=False)
+        if second[0] - first[1] >= SAMPLE_RATE // 5
+    ]
+    if pauses:
+        return found + [(frame, False) for frame in pauses]
+    gap = boundary_frames(clip)
+    return found if gap is None else [*found, (gap[0], False)]
+
+
+def up_to(clip: Clip, frame: int) -> Samples:
+    """What has been heard when a pause is noticed there."""
+    first = max(0, clip.speech_frames[0][0] - frames_of_ms(PREROLL_MS))
+    silence = room_tone(frames_of_ms(PAUSE_MS), 0, -72.0)
+    return np.concatenate([clip.sound[first:frame], silence])
+
+
+def collect(clips: Sequence[Clip], engines: Engines, system_prompt: str) -> list[Cues]:
+    assert engines.turn_detector is not None
+    system = Message(role="system", content=system_prompt)
+    found = []
+    for number, clip in enumerate(clips):
+        print(f"\r{number}/{len(clips)}", end="", file=sys.stderr)
+        for frame, is_end in places(clip):
+            audio, token = up_to(clip, frame), CancelToken()
+            text = engines.recognizer.transcribe(audio, token).text.strip()
+            if not text:
+                continue
+            asked = (system, Message(role="user", content=text))
+            found.append(
+                Cues(
+                    clip=clip.name,
+                    kind=clip.kind,
+                    speaker=clip.speaker or clip.name,
+                    is_end=is_end,
+                    text=text,
+                    by_sound=engines.turn_detector.end_probability(audio, token),
+                    by_words=engines.llm.end_probability(asked, token),
+                    prosody=[float(value) for value in prosody(audio).values()],
+                )
+            )
+    return found
+
+
+def log_odds(probability: Values) -> Values:
+    clipped = np.clip(probability, 1e-3, 1 - 1e-3)
+    return np.asarray(np.log(clipped / (1.0 - clipped)))
+
+
+def fit(cues: Values, is_end: Values) -> Values:
+    """Bias and weights of a logistic regression, by Newton's method."""
+    design = np.column_stack([np.ones(len(cues)), cues])
+    weights = np.zeros(design.shape[1])
+    pull = np.diag([0.0, *[RIDGE] * cues.shape[1]])
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-design @ weights))
+        gradient = design.T @ (is_end - p) - pull @ weights
+        curvature = (design.T * (p * (1.0 - p))) @ design + pull
+        weights = weights + np.linalg.solve(curvature, gradient)
+    return weights
+
+
+def predicted(cues: Values, weights: Values) -> Values:
+    return np.asarray(1.0 / (1.0 + np.exp(-(weights[0] + cues @ weights[1:]))))
+
+
+def held_out(cues: Values, is_end: Values, speakers: Sequence[str]) -> Values:
+    """Each place judged by weights that never saw its speaker."""
+    names = sorted(set(speakers))
+    np.random.default_rng(0).shuffle(names)
+    fold_of = {name: index % FOLDS for index, name in enumerate(names)}
+    folds = np.array([fold_of[speaker] for speaker in speakers])
+    found = np.zeros(len(is_end))
+    for fold in range(FOLDS):
+        inside = folds != fold
+        found[~inside] = predicted(cues[~inside], fit(cues[inside], is_end[inside]))
+    return found
+
+
+def auc(scores: Values, is_end: Values) -> float:
+    """Chance that an end has the higher score than a pause."""
+    ends, pauses = scores[is_end == 1], scores[is_end == 0]
+    wins = (ends[:, None] > pauses[None]).mean() + 0.5 * (ends[:, None] == pauses[None]).mean()
+    return float(wins)
+
+
+def ends_at(scores: Values, is_end: Values, share: float) -> float:
+    """Ends above the score that `share` of the pauses exceed."""
+    bar = np.quantile(scores[is_end == 0], 1.0 - share)
+    return float((scores[is_end == 1] > bar).mean())
+
+
+def tell(name: str, scores: Values, found: Sequence[Cues], is_end: Values) -> None:
+    kinds = np.array([cue.kind for cue in found])
+    by_kind = ", ".join(
+        f"{kind} {auc(scores[kinds == kind], is_end[kinds == kind]):.2f}" for kind in KINDS
+    )
+    accepted = ", ".join(f"{ends_at(scores, is_end, share):.2f}" for share in (0.1, 0.2, 0.3))
+    print(f"{name:28} AUC {auc(scores, is_end):.3f} ({by_kind}); ends at 10, 20, 30 %: {accepted}")
+
+
+def main() -> None:
+    kept = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    if kept is not None and kept.exists():
+        found = [Cues(**row) for row in json.loads(kept.read_text())]
+    else:
+        folder = speech_folder()
+        if folder is None:
+            raise SystemExit("no recordings: set EDGE_ASSISTANT_SPEECH")
+        pool = load_manifest(folder, ())
+        clips = [clip for clip in pool.of(*KINDS) if clip.is_clear]
+        config = load_profile("starter")
+        engines = load_engines(config, Store.default(), lambda error: None)
+        found = collect(clips, engines, config.llm.system_prompt)
+        engines.close()
+        if kept is not None:
+            kept.write_text(json.dumps([asdict(cue) for cue in found], indent=0))
+    is_end = np.array([float(cue.is_end) for cue in found])
+    speakers = [cue.speaker for cue in found]
+    sound = log_odds(np.array([cue.by_sound for cue in found]))
+    words = log_odds(np.array([cue.by_words for cue in found]))
+    print(
+        f"{int(is_end.sum())} ends, {int((1 - is_end).sum())} pauses, {len(set(speakers))} speakers"
+    )
+    tell("sound (turn detector)", sound, found, is_end)
+    tell("words (language model)", words, found, is_end)
+    melody = np.array([cue.prosody for cue in found])
+    centre, spread = melody.mean(axis=0), melody.std(axis=0)
+    melody = (melody - centre) / spread
+    for field, column in zip(fields(Prosody), melody.T, strict=True):
+        tell(field.name, column, found, is_end)
+    for name, cues in (
+        ("sound, calibrated", sound[:, None]),
+        ("words, calibrated", words[:, None]),
+        ("both", np.column_stack([sound, words])),
+        ("prosody", melody),
+        ("all three", np.column_stack([sound, words, melody])),
+    ):
+        tell(f"{name}, held out", held_out(cues, is_end, speakers), found, is_end)
+        weights = ", ".join(f"{weight:.3f}" for weight in fit(cues, is_end))
+        print(f"    bias and weights: {weights}")
+
+
+if __name__ == "__main__":
+    main()
