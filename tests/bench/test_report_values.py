@@ -208,3 +208,16 @@ def test_bytes_travel_as_base64() -> None:
     told = msgspec.json.decode(model.to_json(report))
     timelines = [each["timeline"] for each in told["trials"] if each["timeline"]]
     assert all(isinstance(each["user"], str) and each["audio"] == "" for each in timelines)
+
+
+def test_a_card_needs_the_gap_if_any_has_one() -> None:
+    report = example()
+    name = report.systems[0].name
+    assert pick.headed(report, name) == ["real", "synthetic"]
+
+    def without_gap(*sources: str) -> model.Report:
+        kept = [f for f in report.figures if f.source not in sources or "gap" not in f.name]
+        return replace(report, figures=tuple(kept))
+
+    assert pick.headed(without_gap("synthetic"), name) == ["real"]
+    assert pick.headed(without_gap("real", "synthetic"), name) == ["real", "synthetic"]

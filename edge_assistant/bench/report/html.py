@@ -75,11 +75,8 @@ def _nothing(why: str) -> Markup:
 def _cards(report: Report) -> Markup:
     cards = []
     for at, system in enumerate(report.systems):
-        for source in ("real", "synthetic"):
-            found = pick.headlines(report, system.name, source)
-            if not found:
-                continue
-            (label, first), *rest = found
+        for source in pick.headed(report, system.name):
+            (label, first), *rest = pick.headlines(report, system.name, source)
             cards.append(
                 tag(
                     "div",

@@ -137,6 +137,17 @@ def worst(report: Report, at_most: int) -> list[TrialRow]:
     return [row for _, _, row in sorted(order, key=lambda each: each[:2])[:at_most]]
 
 
+def headed(report: Report, system: str) -> list[str]:
+    """Sources of speech that deserve a card: those with the first headline, else any with one.
+
+    Noises that are made by a recipe count as synthetic in any run; alone they are no conversation.
+    """
+    found = {source: headlines(report, system, source) for source in ("real", "synthetic")}
+    first = HEADLINES[0][0]
+    whole = [source for source, lines in found.items() if lines and lines[0][0] == first]
+    return whole or [source for source, lines in found.items() if lines]
+
+
 def headlines(report: Report, system: str, source: str) -> list[tuple[str, Figure]]:
     """The few figures that stand above everything."""
     found = []
