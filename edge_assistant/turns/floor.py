@@ -34,6 +34,8 @@ from edge_assistant.turns.events import (
 )
 from edge_assistant.turns.grants import (
     Step,
+    draft_of,
+    drop_check,
     duck_if_speaking,
     start_draft,
     unduck_if_alone,
@@ -101,11 +103,8 @@ def _tick(state: State, tick: Tick, rules: Settings) -> Step:
         return _endpoint(state, user, rules) if _is_due(state, user) else (state, ())
     commands: tuple[Command, ...] = ()
     if tick.is_voiced and state.replies_in(ReplyPhase.SPEAKING):
-        spoken_ms = (state.now_frames - user.talking_from_frames) * 1000 / frames_of_ms(1000)
-        by_duration = rules.barge_in and rules.listen == "open"
-        verdict = overlap.judge(spoken_ms, barge_in_ms=rules.barge_in_ms, by_duration=by_duration)
-        if verdict is overlap.Overlap.INTERRUPTION:
-            state, commands = yield_reply(state)
+        state, commands = _overlap(state, user, rules)
+        user = state.user or user
     if state.now_frames - user.started_frames < frames_of_ms(rules.max_utterance_ms):
         return state, commands
     if state.replies_in(ReplyPhase.YIELDING):
@@ -116,6 +115,29 @@ def _tick(state: State, tick: Tick, rules: Settings) -> Step:
     state, ended = _endpoint(state, cut, rules)
     state, unducked = unduck_if_alone(state)
     return state, (*commands, *ended, *unducked)
+
+
+def _overlap(state: State, user: UserTurn, rules: Settings) -> Step:
+    """The user speaks over a reply, and goes on speaking."""
+    verdict = overlap.judge(
+        (state.now_frames - user.talking_from_frames) * 1000 / frames_of_ms(1000),
+        barge_in_ms=rules.barge_in_ms,
+        probe_ms=rules.probe_ms,
+        probes=user.probes,
+        by_duration=rules.barge_in and rules.listen == "open",
+    )
+    match verdict:
+        case overlap.Overlap.INTERRUPTION:
+            state, dropped = drop_check(state)
+            state, yielded = yield_reply(state)
+            return state, (*dropped, *yielded)
+        case overlap.Overlap.PROBE if state.check is None:
+            now = state.now_frames
+            probe = draft_of(replace(user, ended_frames=now, paused_frames=now), now, rules)
+            user = replace(user, drafts=probe.draft, probes=user.probes + 1)
+            return replace(state, user=user, check=(probe.turn, probe.draft)), (probe,)
+        case _:
+            return state, ()
 
 
 def _is_due(state: State, user: UserTurn) -> bool:

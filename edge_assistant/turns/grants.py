@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import Final
 
 from edge_assistant.audio.format import frames_of_ms
-from edge_assistant.turns.commands import Command, DropRequest, Duck, StartDraft, Unduck, Yield
+from edge_assistant.turns.commands import (
+    Command,
+    Discard,
+    DropRequest,
+    Duck,
+    StartDraft,
+    Unduck,
+    Yield,
+)
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import Reply, ReplyPhase, State, UserPhase, UserTurn
 
@@ -50,6 +58,15 @@ def unduck_if_alone(state: State, *, ended: int = 0) -> Step:
         return state, ()
     turn = ended or (state.reply.turn if state.reply is not None else 0)
     return replace(state, ducked=False), (Unduck(turn=turn),)
+
+
+def drop_check(state: State) -> Step:
+    """Look no longer at the words that were spoken over a reply."""
+    if state.check is None:
+        return state, ()
+    turn, draft = state.check
+    discard = Discard(turn=turn, draft=draft, reason="overlap decided")
+    return replace(state, check=None), (discard,)
 
 
 def drop_requests(state: State) -> Step:

@@ -28,6 +28,7 @@ from edge_assistant.turns.events import (
 from edge_assistant.turns.grants import (
     Step,
     draft_of,
+    drop_check,
     duck_if_speaking,
     start_draft,
     unduck_if_alone,
@@ -81,6 +82,7 @@ def _resume(state: State, user: UserTurn, event: SpeechStarted, rules: Settings)
         talking_from_frames=event.started_frames,
         by_sound=None,
         by_words=None,
+        probes=0,
         overlapped=False,
         resumed=True,
     )
@@ -129,11 +131,12 @@ def speech_paused(state: State, event: SpeechPaused, rules: Settings) -> Step:
         JudgeTurn(turn=user.turn, from_frames=from_frames, to_frames=event.at_frames),
     )
     if over_reply:
+        state, dropped = drop_check(state)
         check = draft_of(user, event.at_frames, rules)
         user = replace(user, drafts=check.draft)
         state = replace(state, user=user, check=(check.turn, check.draft))
         state, unducked = unduck_if_alone(state)
-        return state, (*commands, check, *unducked)
+        return state, (*commands, *dropped, check, *unducked)
     if rules.draft_at == "pause" and state.reply is None and user.drafts < rules.max_drafts:
         user = _waiting(user, rules, is_drafted=True)
         state, drafted = start_draft(state, user, rules, phase=ReplyPhase.DRAFTED)

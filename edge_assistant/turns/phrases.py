@@ -63,6 +63,23 @@ def _matches(words: tuple[str, ...], phrases: set[tuple[str, ...]]) -> bool:
     )
 
 
+def is_backchannel(text: str, backchannels: Iterable[str], *, is_whole: bool = True) -> bool:
+    """Whether `text` only shows that somebody listens: some of these, one or several, or nothing.
+
+    Where it is not `is_whole`, the last word may be the beginning of one.
+    """
+    phrases = [words_of(phrase) for phrase in backchannels]
+    rest = words_of(text)
+    while rest:
+        fitting = [phrase for phrase in phrases if rest[: len(phrase)] == phrase]
+        if fitting:
+            rest = rest[max(len(phrase) for phrase in fitting) :]
+            continue
+        begun = " ".join(rest)
+        return not is_whole and any(" ".join(phrase).startswith(begun) for phrase in phrases)
+    return True
+
+
 def after_wake_phrase(text: str, wake_phrase: str) -> str | None:
     """The rest of `text` after the wake phrase at its start, or after what sounds like it; None
     where it does not start so."""

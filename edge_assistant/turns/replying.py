@@ -31,9 +31,9 @@ from edge_assistant.turns.grants import (
     unduck_if_alone,
     yield_reply,
 )
-from edge_assistant.turns.phrases import after_wake_phrase, is_stop
+from edge_assistant.turns.phrases import after_wake_phrase, is_backchannel, is_stop
 from edge_assistant.turns.settings import Settings
-from edge_assistant.turns.state import Reply, ReplyPhase, State
+from edge_assistant.turns.state import Reply, ReplyPhase, State, UserPhase
 
 AWAKE_MS: Final = 8_000
 """How long after the wake phrase on its own a turn may begin: time to think of a question."""
@@ -97,6 +97,11 @@ def _checked(state: State, event: Transcribed, rules: Settings) -> Step:
     discard = Discard(turn=event.turn, draft=event.draft, reason="overlap checked")
     if user is None or user.turn != event.turn:
         return state, (discard,)
+    if user.phase is UserPhase.TALKING:
+        if is_backchannel(event.text, rules.backchannels, is_whole=False):
+            return state, (discard,)
+        state, yielded = yield_reply(state)
+        return state, (discard, *yielded)
     if _is_stop(event.text, rules):
         state, dropped = drop_requests(replace(state, user=None))
         state, yielded = yield_reply(state)
@@ -106,6 +111,10 @@ def _checked(state: State, event: Transcribed, rules: Settings) -> Step:
         stopped = FinishTurn(turn=event.turn, outcome=Outcome.STOPPED)
         return state, (ended, discard, *yielded, *dropped, stopped)
     if rules.listen == "wake" and after_wake_phrase(event.text, rules.wake_phrase):
+        state, yielded = yield_reply(replace(state, user=replace(user, overlapped=False)))
+        return state, (discard, *yielded)
+    by_words = rules.probe_ms > 0 and rules.barge_in and rules.listen == "open"
+    if by_words and not is_backchannel(event.text, rules.backchannels):
         state, yielded = yield_reply(replace(state, user=replace(user, overlapped=False)))
         return state, (discard, *yielded)
     return state, (discard,)

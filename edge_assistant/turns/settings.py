@@ -43,8 +43,42 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     barge_in: bool = True
     """Whether the user can interrupt a reply by talking. A stop phrase works either way."""
 
-    barge_in_ms: Annotated[int, Meta(ge=30, le=3_000)] = 200
-    """Speech of the user over a reply, in ms, that makes the reply yield."""
+    barge_in_ms: Annotated[int, Meta(ge=30, le=3_000)] = 700
+    """Speech of the user over a reply, in ms, that makes the reply yield whatever its words."""
+
+    probe_ms: Annotated[int, Meta(ge=0, le=3_000)] = 250
+    """Speech of the user over a reply, in ms, after which its words are looked at: a listener's
+    response lets the reply go on, anything else makes it yield. 0: only the length counts."""
+
+    backchannels: tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...] = (
+        "ah",
+        "aha",
+        "alright",
+        "cool",
+        "good",
+        "great",
+        "hm",
+        "hmm",
+        "huh",
+        "i see",
+        "mhm",
+        "mm",
+        "mm hmm",
+        "nice",
+        "oh",
+        "ok",
+        "okay",
+        "really",
+        "right",
+        "sure",
+        "uh huh",
+        "wow",
+        "yeah",
+        "yep",
+        "yes",
+    )
+    """What a listener says to show that he listens; case and punctuation do not count. Five and six
+    of them are the most typical of American and British English (Ward, Backchannel Facts)."""
 
     duck_db: Annotated[float, Meta(ge=-60.0, le=0.0)] = -18.0
     """Gain of the reply while it is undecided whether the user interrupts, in dB."""

@@ -48,6 +48,8 @@ class UserTurn:
     by_words: float | None = None
     """The same by its words; None without a draft."""
     drafts: int = 0
+    probes: int = 0
+    """How often the words of this stretch, spoken over a reply, were looked at."""
     overlapped: bool = False
     """Spoken over a reply that did not yield to it: a backchannel unless its words say
     otherwise."""

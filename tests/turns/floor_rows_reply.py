@@ -25,11 +25,14 @@ from edge_assistant.turns.events import (
 from tests.turns.floor_states import (
     ASIDE_ENDED,
     ASK,
+    BY_WORDS,
     CHECKED,
     DRAFTED,
     DUCKED,
     HEARD,
     IDLE,
+    LISTENED,
+    LISTENER,
     OVERHEARD,
     OVERHEARD_USER,
     REOPENED,
@@ -151,6 +154,39 @@ WORDS = [
         then=replace(OVERHEARD, check=None, user=None, reply=None),
         orders=(ASIDE_ENDED, CHECKED, finish(Outcome.STOPPED, turn=2)),
         why="the reply was over",
+    ),
+    *(
+        Row(
+            given=given,
+            fact=words(text, turn=2),
+            then=replace(given, check=None),
+            orders=(CHECKED,),
+            rules=BY_WORDS,
+            why=why,
+        )
+        for given, text, why in (
+            (OVERHEARD, "Mm-hmm, yeah.", "a listener's response"),
+            (OVERHEARD, "", "a noise"),
+            (LISTENED, "I s", "it may become a response"),
+        )
+    ),
+    Row(
+        given=OVERHEARD,
+        fact=words("and tomorrow", turn=2),
+        then=replace(
+            OVERHEARD, check=None, user=replace(OVERHEARD_USER, overlapped=False), reply=SILENCED
+        ),
+        orders=(CHECKED, YIELD),
+        rules=BY_WORDS,
+        why="the words ask for the floor",
+    ),
+    Row(
+        given=LISTENED,
+        fact=words("Stop", turn=2),
+        then=replace(YIELDING, now_frames=LISTENED.now_frames, user=LISTENER),
+        orders=(CHECKED, YIELD),
+        rules=BY_WORDS,
+        why="no response begins like that",
     ),
     Row(
         given=OVERHEARD,

@@ -70,6 +70,8 @@ OVERHEARD_USER = replace(
     overlapped=True,
 )
 OVERHEARD = State(now_frames=at(3_260), next_turn=3, user=OVERHEARD_USER, reply=HEARD, check=(2, 1))
+LISTENER = replace(INTRUDER, drafts=1, probes=1)
+LISTENED = replace(TALKED_OVER, now_frames=at(3_260), user=LISTENER, check=(2, 1))
 SILENCED = replace(HEARD, phase=ReplyPhase.YIELDING)
 YIELDING = State(now_frames=at(3_200), next_turn=3, user=INTRUDER, reply=SILENCED)
 REOPENED = State(
@@ -90,6 +92,7 @@ WRITTEN = {
     "ducked": DUCKED,
     "talked over": TALKED_OVER,
     "overheard": OVERHEARD,
+    "listened to": LISTENED,
     "yielding": YIELDING,
 }
 
@@ -97,9 +100,10 @@ SAY = Requested(request=7, text="tea is ready", answer=False)
 ASK = Requested(request=8, text="what is new", answer=True)
 WAITING = (SAY, ASK)
 
-OPEN = Settings(draft_at="endpoint")
-NO_BARGE_IN = Settings(barge_in=False, draft_at="endpoint")
-WAKE = Settings(listen="wake", draft_at="endpoint")
+OPEN = Settings(draft_at="endpoint", probe_ms=0, barge_in_ms=200)
+NO_BARGE_IN = Settings(barge_in=False, draft_at="endpoint", probe_ms=0, barge_in_ms=200)
+WAKE = Settings(listen="wake", draft_at="endpoint", probe_ms=0, barge_in_ms=200)
+BY_WORDS = Settings(draft_at="endpoint", probe_ms=250, barge_in_ms=700)
 PUSH = Settings(listen="push")
 AT_PAUSE = Settings(draft_at="pause")
 

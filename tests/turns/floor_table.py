@@ -7,7 +7,7 @@ as a conversation reaches it, and each cell is what the real reducer makes of on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 from edge_assistant.audio.format import frames_of_ms
 from edge_assistant.turns.commands import Command, Discard, FinishTurn
@@ -33,6 +33,10 @@ from edge_assistant.turns.floor import step
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import ReplyPhase, State, UserPhase
 
+BY_WORDS = Settings(draft_at="endpoint", probe_ms=250, barge_in_ms=700)
+BY_LENGTH = Settings(draft_at="endpoint", probe_ms=0, barge_in_ms=200)
+"""The simplest rules, so that every cell shows one thing."""
+
 COMMAND = "python -m tests.turns.floor_table > docs/floor.md"
 
 
@@ -43,7 +47,7 @@ class Situation:
     name: str
     meaning: str
     facts: tuple[Event, ...]
-    rules: Settings = field(default_factory=lambda: Settings(draft_at="endpoint"))
+    rules: Settings = BY_LENGTH
 
     @property
     def state(self) -> State:
@@ -128,6 +132,13 @@ AFTER = (
         facts=OVERHEARD,
     ),
     Situation(
+        name="listened to",
+        meaning="the user speaks over the reply, and the words so far are being looked at "
+        "(`probe_ms = 250`, `barge_in_ms = 700`)",
+        facts=(*TALKED_OVER, Tick(at_frames=frames_of_ms(3_260), is_voiced=True)),
+        rules=BY_WORDS,
+    ),
+    Situation(
         name="yielding",
         meaning="the reply gives way to the user, the loudspeaker has not confirmed it",
         facts=YIELDING,
@@ -145,7 +156,7 @@ def name_of(state: State) -> str:
         return user_name or "idle"
     if reply.phase is ReplyPhase.SPEAKING:
         if state.check is not None:
-            return "overheard"
+            return "listened to" if user_name == "user talking" else "overheard"
         if user_name == "user talking":
             return "talked over"
         if user is None and state.ducked:

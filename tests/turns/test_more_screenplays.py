@@ -93,7 +93,7 @@ def test_backchannels_in_a_row_do_not_add_up_to_an_interruption() -> None:
 def test_an_interruption_after_a_backchannel_interrupts() -> None:
     play = Screenplay(probability=0.5, reply_s=6.0).user(0.5, 2.0)
     play.user(3.5, 3.65, "mhm").user(4.0, 5.0, "no, wait").run(14)
-    assert play.when(Yield) == pytest.approx(4.0 + 0.2, abs=0.011)
+    assert play.when(Yield) == pytest.approx(4.0 + 0.3, abs=0.011)
     assert play.outcomes[1] == [Outcome.INTERRUPTED]
     assert play.commands(Answer)[-1].text == "mhm no, wait"
 
@@ -190,7 +190,7 @@ def test_a_notice_can_be_interrupted_like_any_reply() -> None:
     play = Screenplay(fail=lambda stage, key: stage == "llm" and key == FIRST)
     play.user(0.5, 2.0).user(3.5, 4.5, "never mind").run(10)
     assert play.outcomes == {1: [Outcome.INTERRUPTED], 2: [Outcome.STOPPED]}
-    assert play.is_silent(3.5 + 0.25, 10.0)
+    assert play.is_silent(3.5 + 0.35, 10.0)
 
 
 def test_a_user_who_goes_on_before_the_notice_is_heard_gets_an_answer_instead() -> None:
@@ -231,8 +231,12 @@ def impossible(state: State) -> list[str]:
         "a reply that nobody heard yet has the floor alone": phase is not ReplyPhase.COMMITTED
         or user is None,
         "only a voice that is heard is ducked": not state.ducked or phase is ReplyPhase.SPEAKING,
-        "words are looked at in a pause of their own turn": state.check is None
-        or (is_paused and user is not None and user.overlapped and state.check[0] == user.turn),
+        "words over a reply are looked at in their own turn": state.check is None
+        or (
+            user is not None
+            and state.check[0] == user.turn
+            and (user.overlapped if is_paused else user.probes > 0)
+        ),
         "only who is silent was overheard": user is None or not user.overlapped or is_paused,
         "no number is given twice": max(user.turn if user else 0, reply.turn if reply else 0)
         < state.next_turn,

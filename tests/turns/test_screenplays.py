@@ -166,11 +166,42 @@ def test_an_interruption_ducks_first_then_yields() -> None:
     play = asked().user(3.5, 5.0, "no, in Paris").run(12)
     assert play.when(Duck) < play.when(Yield)
     assert play.when(Duck) <= 3.5 + 0.04
-    assert play.when(Yield) == pytest.approx(3.5 + 0.2, abs=0.011)
+    assert play.when(Yield) == pytest.approx(3.5 + 0.25 + 0.05, abs=0.011)  # length, transcript
     assert play.outcomes[1] == [Outcome.INTERRUPTED]
     begins_s = reply_begins_s(play)
     heard_s = play.heard_frames[(1, 1)] / SAMPLE_RATE
     assert heard_s == pytest.approx(play.when(Yield) + 0.008 - begins_s, abs=0.021)
+
+
+@pytest.mark.parametrize("text", ["Mm-hmm.", "Yeah, right.", "I see!", ""])
+def test_a_listener_who_only_listens_does_not_get_the_floor(text: str) -> None:
+    play = asked(Screenplay(reply_s=5.0)).user(3.5, 4.1, text).run(14)
+    assert play.commands(Yield) == []
+    assert play.outcomes == {1: [Outcome.ANSWERED], 2: [Outcome.IGNORED]}
+    assert play.when(Unduck) < 4.1 + 0.21
+    assert play.heard_frames[(1, 1)] == 5 * SAMPLE_RATE, "not a sample is lost"
+
+
+def test_one_short_word_that_asks_for_the_floor_gets_it() -> None:
+    play = asked(Screenplay(reply_s=5.0)).user(3.5, 3.7, "no").run(14)
+    assert play.when(Yield) < 3.7 + 0.2
+    assert play.commands(Answer)[-1].text == "no"
+    assert play.outcomes == {1: [Outcome.INTERRUPTED], 2: [Outcome.ANSWERED]}
+
+
+@pytest.mark.parametrize("stt_ms", [50, 2_000], ids=["responses", "a slow recogniser"])
+def test_who_speaks_for_so_long_gets_the_floor_whatever_the_words(stt_ms: int) -> None:
+    play = asked(Screenplay(reply_s=9.0, stt_ms=stt_ms))
+    begins_s = 3.5 if stt_ms == 50 else 6.0
+    play.user(begins_s, begins_s + 1.5, "yeah yeah okay").run(16)
+    assert play.when(Yield) == pytest.approx(begins_s + 0.7, abs=0.011)
+    assert all(len(outcomes) == 1 for outcomes in play.outcomes.values())
+
+
+def test_by_length_alone_where_the_words_are_not_looked_at() -> None:
+    rules = Settings(probe_ms=0, barge_in_ms=200)
+    play = asked(Screenplay(rules=rules)).user(3.5, 5.0, "yeah").run(12)
+    assert play.when(Yield) == pytest.approx(3.5 + 0.2, abs=0.011)
 
 
 def test_two_interruptions_in_a_row() -> None:
