@@ -72,6 +72,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return _check(_merge(msgspec.to_builtins(self), layer.data), layer)
 
 
+_CONFIGS: Final = msgspec.json.Decoder(Config)
+"""Nothing is decoded with it: it makes msgspec work out the type now, on the thread that imports.
+msgspec crashes where two threads first meet a type."""
+
+
 class _Layer(msgspec.Struct, frozen=True):
     """Values that share one origin."""
 

@@ -71,6 +71,9 @@ ENGINES: Final = {
 }
 LOADED_ONLY_WHEN_USED: Final = ENGINES | {"numpy", "requests", "rich", "msgspec"}
 
+ONE_THREADED: Final = {"bench", "cli", "engine_bench"}
+"""Rooms whose files are read by one thread."""
+
 Rule = Callable[[Path, str, ast.Module], Iterator[str]]
 
 
@@ -229,7 +232,24 @@ def broad_excepts(tree: ast.Module) -> Iterator[ast.ExceptHandler]:
                 yield node
 
 
+def types_met_early(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
+    """msgspec crashes where two threads first meet a type, so a decoder meets it at import."""
+    if len(path.parts) > 1 and path.parts[1] in ONE_THREADED:
+        return
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called == "msgspec.json.decode":
+            yield f"{node.lineno}: decode with a msgspec.json.Decoder of the module's own"
+        if called == "msgspec.convert" and ast.unparse(node.args[1]).lstrip("_")[0].isupper():
+            name = ast.unparse(node.args[1])
+            if f"= msgspec.json.Decoder({name})" not in text:
+                yield f"{node.lineno}: no decoder of the module's own for {name}"
+
+
 RULES: Final[tuple[Rule, ...]] = (
+    types_met_early,
     sizes,
     import_edges,
     engines_when_used,
@@ -271,6 +291,8 @@ BROKEN: Final = {
     "queue": ("stt/x.py", "import queue\nq = queue.Queue()\n", "without a bound"),
     "queue of 0": ("stt/x.py", "import queue\nq = queue.Queue(maxsize=0)\n", "without a bound"),
     "name": ("stt/x.py", "def f(wait_sec):\n    return wait_sec\n", "wait_sec does not end"),
+    "late type": ("stt/x.py", "x = msgspec.json.decode(b'', type=A)\n", "a msgspec.json.Decoder"),
+    "late convert": ("stt/x.py", "x = msgspec.convert(raw, A)\n", "no decoder of the module's"),
     "broad": ("stt/x.py", "try:\n    x = 1\nexcept Exception:\n    pass\n", "without a reason"),
 }
 

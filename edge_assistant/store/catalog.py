@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -59,6 +59,11 @@ class _ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     template: str = ""
     notes: str = ""
     packs: Annotated[list[str], msgspec.Meta(max_length=8)] = []
+
+
+_TABLES: Final = msgspec.json.Decoder(_ModelTable)
+"""Nothing is decoded with it: it makes msgspec work out the type now, on the thread that imports.
+msgspec crashes where two threads first meet a type."""
 
 
 class Catalog:

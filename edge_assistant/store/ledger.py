@@ -10,6 +10,7 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -55,6 +56,12 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Models that the user added, by id."""
 
 
+# Made on the thread that imports: msgspec works out a type when it first meets it, and crashes
+# where two threads first meet it at once, as those that load the engines may.
+_BOOKS: Final = msgspec.json.Decoder(Book)
+_VERDICTS: Final = msgspec.json.Decoder(dict[str, Verdict])
+
+
 class Ledger:
     """Reads and writes both files of one store; safe between threads and processes."""
 
@@ -74,7 +81,7 @@ class Ledger:
         if raw is None:
             return Book()
         try:
-            book = msgspec.json.decode(raw, type=Book)
+            book = _BOOKS.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._damaged(str(error)) from error
         if book.schema != 1:
@@ -116,7 +123,7 @@ class Ledger:
     def _verdicts(self) -> dict[str, Verdict]:
         try:
             raw = _bounded_read(self._verdicts_path)
-            return msgspec.json.decode(raw, type=dict[str, Verdict]) if raw else {}
+            return _VERDICTS.decode(raw) if raw else {}
         except (msgspec.DecodeError, UnicodeDecodeError, ModelError):
             return {}
 

@@ -49,6 +49,10 @@ class PiperFile(msgspec.Struct, frozen=True):
     default_speaker_id: Annotated[int, msgspec.Meta(ge=0, le=9_999)] = 0
 
 
+_FILES: Final = msgspec.json.Decoder(PiperFile)
+"""Made once, on the thread that imports: msgspec crashes where two threads first meet a type."""
+
+
 def read_piper_config(path: Path) -> PiperFile:
     """Read and check the JSON of a Piper voice.
 
@@ -68,7 +72,7 @@ def read_piper_config(path: Path) -> PiperFile:
     if len(data) > MOST_CONFIG_BYTES:
         raise _incompatible(path, f"larger than {MOST_CONFIG_BYTES} bytes")
     try:
-        config = msgspec.json.decode(data, type=PiperFile)
+        config = _FILES.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _incompatible(path, str(error) or type(error).__name__) from error
     if config.phoneme_type not in ("espeak", "text"):
