@@ -63,6 +63,7 @@ ENGINES: Final = {
     "piper",
     "espeakng_loader",
     "webrtcvad",
+    "pywebrtc_audio",
     "soxr",
     "soundfile",
     "sounddevice",

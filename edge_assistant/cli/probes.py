@@ -17,6 +17,7 @@ _DISTRIBUTIONS: Final = {
     "piper": "piper-tts",
     "espeakng_loader": "espeakng-loader",
     "webrtcvad": "webrtcvad-wheels",
+    "pywebrtc_audio": "pywebrtc-audio",
     "soxr": "soxr",
     "soundfile": "soundfile",
 }
