@@ -36,10 +36,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Longest wait between two attempts, 100 to 60000 ms; a device that is back is in use within
     about this time."""
 
-    echo_canceller: Literal["auto", "webrtc", "system", "off"] = "auto"
-    """Who takes the loudspeaker's echo out of the microphone: `webrtc` we do, `system` the sound
-    system does (devices with an echo canceller of their own), `off` nobody (headphones). `auto`
-    is `webrtc`, unless the microphone's name says that it has one: never two in series."""
+    echo_canceller: Literal["webrtc", "off"] = "off"
+    """Whether we take the loudspeaker's echo out of the microphone: `webrtc` for loudspeakers in the
+    same room, `off` for headphones and for sound systems that cancel echoes themselves. AEC3 takes
+    a user for an echo where there is none to be heard, so it is not on by itself."""
 
     noise_suppression: Annotated[int, msgspec.Meta(ge=0, le=3)] = 0
     """Steady noise is taken out of the microphone: 0 not at all, 1 to 3 ever more. Needs the

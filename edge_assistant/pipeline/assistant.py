@@ -279,7 +279,7 @@ class Assistant:
 
     def _wire(self, engines: Engines) -> None:
         rules = self._config.turns
-        echo = open_canceller(self._config, self._card, self._report)
+        echo = open_canceller(self._config, self._card)
         self._playout = playout = Playout(
             self._card.playback_rate,
             duck_db=rules.duck_db,

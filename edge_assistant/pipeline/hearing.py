@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from edge_assistant.audio.card import SoundCard
 from edge_assistant.audio.echo.canceller import EchoCanceller
@@ -11,7 +10,7 @@ from edge_assistant.audio.echo.reference import EchoReference
 from edge_assistant.audio.playout import Playout
 from edge_assistant.clock import SampleClock
 from edge_assistant.config import Config
-from edge_assistant.errors import AudioError, EdgeAssistantError
+from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.pipeline.conductor import Conductor
 from edge_assistant.pipeline.ears import Ears
 from edge_assistant.pipeline.loading import Engines
@@ -20,35 +19,21 @@ from edge_assistant.vad.segmenter import Segmenter
 
 Report = Callable[[EdgeAssistantError], None]
 
-SYSTEM_CANCELLERS: Final = ("echo-cancel", "echo cancel", "echocancel", "aec")
-"""In the name of a microphone whose echo is cancelled already (PulseAudio, PipeWire, arrays)."""
 
-
-def open_canceller(config: Config, card: SoundCard, report: Report) -> EchoCanceller | None:
-    """The echo canceller that the configuration asks for; None for none of ours.
+def open_canceller(config: Config, card: SoundCard) -> EchoCanceller | None:
+    """The echo canceller that the configuration asks for; None for none.
 
     Raises:
-        AudioError: it was asked for by name and cannot be had. With `auto` that is reported, and
-            the assistant does without.
+        AudioError: it cannot be loaded.
     """
     settings = config.audio
-    wanted = settings.echo_canceller
-    name = card.name.lower()
-    if wanted in ("off", "system"):
+    if settings.echo_canceller == "off":
         return None
-    if wanted == "auto" and any(mark in name for mark in SYSTEM_CANCELLERS):
-        return None
-    try:
-        return EchoCanceller(
-            EchoReference(card.playback_rate),
-            noise_suppression=settings.noise_suppression,
-            gain_control=settings.gain_control,
-        )
-    except AudioError as error:
-        if wanted == "webrtc":
-            raise
-        report(error)
-        return None
+    return EchoCanceller(
+        EchoReference(card.playback_rate),
+        noise_suppression=settings.noise_suppression,
+        gain_control=settings.gain_control,
+    )
 
 
 def make_ears(
