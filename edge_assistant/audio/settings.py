@@ -37,9 +37,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     about this time."""
 
     echo_canceller: Literal["webrtc", "off"] = "off"
-    """Whether we take the loudspeaker's echo out of the microphone: `webrtc` for a loudspeaker in the
-    same room, `off` for headphones and where the sound system cancels echoes. AEC3 takes the user
-    for an echo where there is none to be heard, so it is not on by itself."""
+    """Whether we take the loudspeaker's echo out of the microphone: `webrtc` for a loudspeaker in
+    the same room, `off` for headphones and where the sound system cancels echoes. AEC3 takes the
+    user for an echo where there is none to be heard, so it is not on by itself."""
 
     noise_suppression: Annotated[int, msgspec.Meta(ge=0, le=3)] = 0
     """Steady noise is taken out of the microphone: 0 not at all, 1 to 3 ever more. Needs the

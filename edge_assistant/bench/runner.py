@@ -49,6 +49,10 @@ class Limits:
     """CPU time taken by the hypervisor, of the trial's wall time on all cores."""
     load_per_core: float = 2.0
     """Load average of the last minute by cores; the system under test is in it."""
+    other_cores: float = 0.2
+    """Cores that were busy with neither the system nor the examiner, on average over the trial. On
+    two cores a second program that computes all the time makes replies 60 ms later and is not seen
+    in the load; a quiet machine has 0.1 at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +155,9 @@ def judged(outcome: Outcome, limits: Limits) -> Outcome:
         reasons.append(f"a block {outcome.lateness_s * 1000:.0f} ms late")
     if steal > limits.steal_share:
         reasons.append(f"{steal:.1%} of CPU time stolen")
+    others = outcome.notes.get("other_cores", 0.0)
+    if others > limits.other_cores:
+        reasons.append(f"other programs used {others:.1f} cores")
     if outcome.load > limits.load_per_core * cores:
         reasons.append(f"load {outcome.load:.1f} on {cores} cores")
     return replace(outcome, void=DISTURBED + ", ".join(reasons)) if reasons else outcome

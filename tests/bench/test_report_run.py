@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -234,6 +235,14 @@ def test_the_report_of_a_folder_is_written_from_what_is_on_disk(tmp_path: Path) 
     ]
     assert model.read(tmp_path).systems[0].version == "9.9"
     assert "9.9" in (tmp_path / "report.md").read_text("utf-8")
+
+
+def test_a_run_under_looser_limits_is_judged_again(tmp_path: Path) -> None:
+    busy = replace(outcome(1, 0.9), notes={"wall_s": 5.0, "other_cores": 0.9})
+    report = built(tmp_path, [outcome(0, 0.3), busy])
+    quiet, disturbed = report.trials
+    assert quiet.void == ""
+    assert "other programs used 0.9 cores" in disturbed.void
 
 
 def test_two_folders_are_compared_in_each_form(tmp_path: Path) -> None:

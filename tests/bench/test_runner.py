@@ -14,7 +14,7 @@ from edge_assistant.bench.storage import BenchError, load
 from edge_assistant.bench.trial import Outcome, Trial
 from tests.bench.parts import STRANGER, examiner, gone, trial, utterance
 
-CALM = Limits(lateness_s=1e9, steal_share=1e9, load_per_core=1e9)
+CALM = Limits(lateness_s=1e9, steal_share=1e9, load_per_core=1e9, other_cores=1e9)
 """The tests' machine may be as busy as it likes."""
 
 
@@ -125,14 +125,16 @@ def test_what_counts_as_disturbed() -> None:
     cores = machine.cores() or 1
     calm = Scripted([], "a").run(trials(1)[0])
     calm = replace(calm, notes={"wall_s": 10.0})
-    limits = Limits(lateness_s=0.1, steal_share=0.02, load_per_core=2.0)
+    limits = Limits(lateness_s=0.1, steal_share=0.02, load_per_core=2.0, other_cores=0.2)
     assert judged(calm, limits).void == ""
     good = replace(calm, lateness_s=0.1, steal_s=0.2 * cores, load=2.0 * cores)
+    good = replace(good, notes={"wall_s": 10.0, "other_cores": 0.2})
     assert judged(good, limits).void == ""
     for bad in (
         replace(calm, lateness_s=0.11),
         replace(calm, steal_s=0.21 * cores),
         replace(calm, load=2.1 * cores),
+        replace(calm, notes={"wall_s": 10.0, "other_cores": 0.21}),
     ):
         assert judged(bad, limits).void.startswith(DISTURBED)
     failed = replace(calm, lateness_s=9.0, void=f"{FAILED}died")

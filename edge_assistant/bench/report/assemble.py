@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from edge_assistant.bench import metrics, storage
+from edge_assistant.bench import metrics, runner, storage
 from edge_assistant.bench.metrics import turn_taking
 from edge_assistant.bench.report import pick, scene
 from edge_assistant.bench.report.model import (
@@ -68,7 +68,8 @@ def build(
     Raises:
         BenchError: a trial cannot be read.
     """
-    outcomes = list(run.outcomes())
+    # Judged again, so that a run that was made under looser limits is not read by those.
+    outcomes = [runner.judged(outcome, runner.Limits()) for outcome in run.outcomes()]
     context = metrics.context_of(outcomes)
     rows = [row_of(outcome, metrics.trial_values(outcome, context), terms) for outcome in outcomes]
     report = Report(
