@@ -147,13 +147,16 @@ def _watch(
 
 
 def _largest_bytes(folder: Path) -> int:
-    """Size of the wheel so far: pip copies it once when it is complete, so a sum would double."""
+    """Size of the wheel so far: pip copies it once when it is complete, so a sum would double.
+
+    pip moves and removes files and folders while we look; `os.walk`, unlike `rglob`, passes over a
+    folder that has gone.
+    """
     largest = 0
-    for path in folder.rglob("*"):
-        try:
-            largest = max(largest, path.lstat().st_size)
-        except OSError:  # pip moves and removes files while we look
-            continue
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                largest = max(largest, Path(place, name).lstat().st_size)
     return largest
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from edge_assistant.errors import DownloadError, ModelError
 from edge_assistant.store import Store
+from edge_assistant.store.wheels import _largest_bytes
 from tests.fakes.model_files import gguf_llama
 from tests.store.build import entry, file_spec, store_of
 
@@ -137,3 +140,23 @@ def test_what_a_killed_pull_left_behind_is_swept(tmp_path: Path) -> None:
     os.utime(old, (0, 0))
     store.pull("tiny")
     assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_the_size_so_far_is_told_while_pip_removes_folders(tmp_path: Path) -> None:
+    (tmp_path / "a.whl").write_bytes(b"x" * 1000)
+    over = threading.Event()
+
+    def unpack() -> None:
+        while not over.is_set():
+            deep = tmp_path / "unpacked" / "deep" / "deeper"
+            deep.mkdir(parents=True)
+            (deep / "file").write_bytes(b"x")
+            shutil.rmtree(tmp_path / "unpacked")
+
+    pip = threading.Thread(target=unpack)
+    pip.start()
+    try:
+        assert {_largest_bytes(tmp_path) for _ in range(2_000)} == {1000}
+    finally:
+        over.set()
+        pip.join()
