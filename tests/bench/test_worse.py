@@ -56,7 +56,7 @@ def test_hangover_waits_longer_whatever_the_turn_detector_says(
 @pytest.mark.parametrize("text", ["and tomorrow", "Stop!"])
 def test_no_barge_in_is_deaf_while_it_speaks(spoil: Spoil, text: str) -> None:
     play = Screenplay(rules=spoil("no_barge_in"), reply_s=3.0).user(0.5, 2.0)
-    play.user(3.5, 3.55).user(4.0, 4.8, text).user(5.2, 6.5, text).run(8.0)
+    play.user(3.5, 3.55).user(3.8, 4.4, text).user(4.7, 5.0, text).run(8.0)
     assert not play.commands(Duck)
     assert not play.commands(Yield)
     assert play.outcomes == {1: [Outcome.ANSWERED]}
