@@ -188,6 +188,13 @@ def main() -> None:
     )
     tell("sound (turn detector)", sound, found, is_end)
     tell("words (language model)", words, found, is_end)
+    asks = np.array([cue.kind == "command" for cue in found])
+    pair = np.column_stack([sound, words])[asks]
+    held = held_out(
+        pair, is_end[asks], [s for s, asked in zip(speakers, asks, strict=True) if asked]
+    )
+    weights = ", ".join(f"{weight:.3f}" for weight in fit(pair, is_end[asks]))
+    print(f"both, requests only: AUC {auc(held, is_end[asks]):.3f} held out; weights {weights}")
     melody = np.array([cue.prosody for cue in found])
     centre, spread = melody.mean(axis=0), melody.std(axis=0)
     melody = (melody - centre) / spread
