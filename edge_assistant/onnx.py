@@ -36,17 +36,25 @@ def open_session(path: Path, *, hint: str, num_threads: int = 1) -> Any:
         raise ModelNotFound("model-not-found", f"there is no model file {path}", hint)
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
+    options = session_options(num_threads)
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base class but this one
         raise ModelCorrupt(
             "model-unreadable", f"onnxruntime cannot read {path}: {error}", hint
         ) from error
+
+
+def session_options(num_threads: int) -> Any:
+    """What every session of ours runs with: its threads sleep while idle, and it logs nothing."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    return options
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 piper-tts (GPL-3.0-or-later) is imported in this file only, and only for turning text into phonemes.
 Inference is ours because its `PiperVoice` takes every core and cannot be stopped, while
-`RunOptions.terminate` returns within about 13 ms on a medium voice.
+`RunOptions.terminate` returns within about 13 ms on a medium voice; and because it makes a sentence
+as a whole, while ours begins to speak once the first fifth of a second is made (`piper_speech`).
 """
 
 from __future__ import annotations
@@ -14,27 +15,34 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from edge_assistant.audio.format import Samples, sanitize
+from edge_assistant.audio.format import Samples
 from edge_assistant.cancel import CancelToken
 from edge_assistant.errors import ModelIncompatible, SynthesisError
-from edge_assistant.onnx import InferenceFailed, open_session, stoppable
+from edge_assistant.onnx import InferenceFailed
 from edge_assistant.tts.harmless import harmless
 from edge_assistant.tts.piper_config import PiperFile, read_piper_config
+from edge_assistant.tts.piper_speech import Feed, Speech, open_speech
 from edge_assistant.tts.protocol import SpeechChunk
-from edge_assistant.tts.trim import AUDIBLE, leading_cut, with_pause
+from edge_assistant.tts.trim import audible_span, leading_cut, with_pause
 
 _SENTENCE: Final = re.compile(
     r".+?(?:[.!?\u2026]+[\"'\u2019\u201d)\]]*\s+|[\u3002\uff01\uff1f]+|$)", re.S
 )
 _HINT: Final = "look at the file: edge-assistant models verify"
-_PEAK: Final = 0.9
-"""Every sentence is scaled to this peak; piper-tts does the same to 1.0."""
+_WORD: Final = re.compile(r"(\S+)\s*")
+_NEARLY_CHARS: Final = 2
+"""Half a short word."""
+_TRIAL: Final = "1, 2, 3, 4, 5."
+"""espeak reads digits in every language."""
 
 
 class PiperTts:
-    """One chunk for each sentence, without word times.
+    """Some chunks for each sentence, without word times; the first is short and comes early.
+
+    A chunk has the words that make its share of the sentence's characters, so that a short one may
+    have no text of its own. Silence in front of a sentence is trimmed, and its pause
+    is in its last chunk; chunks of a sentence meet without a gap.
 
     Thread: `tts`; a sentence blocks for about 0.04 of its duration (medium voice, one x86 core).
     """
@@ -62,18 +70,21 @@ class PiperTts:
             ModelIncompatible: the config, graph or language cannot be used; no such speaker.
         """
         self._config = read_piper_config(config)
+        inference = self._config.inference
         self._scales = np.array(
-            [
-                self._config.inference.noise_scale,
-                self._config.inference.length_scale / rate,
-                self._config.inference.noise_w,
-            ],
+            [inference.noise_scale, inference.length_scale / rate, inference.noise_w],
             dtype=np.float32,
         )
         self._speaker = _chosen_speaker(self._config, speaker)
-        self._session: Any = open_session(model, hint=_HINT, num_threads=num_threads)
-        self._inputs = _checked_inputs(self._session, model, self._config)
         self._phonemizer = _phonemizer(config, self._config)
+        self._speech: Speech | None = open_speech(
+            model,
+            [self._feed(ids) for ids in self._phoneme_ids(_TRIAL)],
+            self.sample_rate,
+            hint=_HINT,
+            num_threads=num_threads,
+        )
+        _check_inputs(self._speech.inputs, model, self._config)
 
     @property
     def sample_rate(self) -> int:
@@ -84,7 +95,7 @@ class PiperTts:
         return False
 
     def synthesize(self, text: str, token: CancelToken) -> Iterator[SpeechChunk]:
-        """Yield one chunk for each sentence in which something can be spoken.
+        """Yield the chunks of each sentence in which something can be spoken.
 
         Cancel: from any thread, within one graph node (13 ms on a medium voice, measured).
 
@@ -92,25 +103,50 @@ class PiperTts:
             SynthesisError: phonemes or inference failed, or gave silence; the voice stays usable.
         """
         token.raise_if_cancelled()
-        if self._session is None:
-            raise SynthesisError("voice-closed", "the Piper voice was closed", "build a new one")
         sentences = list(self._sentences(text))
         for index, (start, end, phoneme_ids) in enumerate(sentences):
             token.raise_if_cancelled()
-            raw = _joined([self._infer(ids, token) for ids in phoneme_ids])
-            samples = _levelled(raw)
-            cut, kept = leading_cut(samples, self.sample_rate)
-            is_last = index == len(sentences) - 1
-            yield SpeechChunk(
-                samples=with_pause(samples[cut:], text[start:end], self.sample_rate),
-                start_char=start,
-                end_char=len(text) if is_last else end,
-                words=None,
-                leading_silence_frames=kept,
-            )
+            last_char = len(text) if index == len(sentences) - 1 else end
+            feeds = [self._feed(ids) for ids in phoneme_ids]
+            yield from self._spoken(text[start:end], start, last_char, feeds, token)
 
     def close(self) -> None:
-        self._session = None
+        self._speech = None
+
+    def _spoken(
+        self, sentence: str, start: int, last_char: int, feeds: list[Feed], token: CancelToken
+    ) -> Iterator[SpeechChunk]:
+        """The chunks of a sentence that begins at `start`; the last one ends at `last_char`."""
+        is_begun = False
+        given = start
+        for piece, share in self._pieces(feeds, token):
+            samples, kept = piece, 0
+            if not is_begun and audible_span(piece) is not None:
+                dropped, kept = leading_cut(piece, self.sample_rate)
+                samples = piece[dropped:]
+                is_begun = True
+            if is_begun:
+                until = start + words_within(sentence, share)
+                if share == 1:
+                    samples, until = with_pause(samples, sentence, self.sample_rate), last_char
+                yield SpeechChunk(
+                    samples=samples,
+                    start_char=given,
+                    end_char=until,
+                    words=None,
+                    leading_silence_frames=kept,
+                )
+                given = until
+        if not is_begun:
+            raise SynthesisError("voice-silent", "the Piper voice gave silence for a sentence")
+
+    def _pieces(self, feeds: list[Feed], token: CancelToken) -> Iterator[tuple[Samples, float]]:
+        if self._speech is None:
+            raise SynthesisError("voice-closed", "the Piper voice was closed", "build a new one")
+        try:
+            yield from self._speech.pieces(feeds, token)
+        except InferenceFailed as error:
+            raise SynthesisError("inference-failed", f"Piper could not speak: {error}") from error
 
     def _sentences(self, text: str) -> Iterator[tuple[int, int, list[list[int]]]]:
         """(start, end, phoneme ids of each part) of every sentence that can be said; no gaps."""
@@ -135,33 +171,24 @@ class PiperTts:
                 "phonemes-failed", f"Piper could not turn the text into phonemes: {error}"
             ) from error
 
-    def _infer(self, phoneme_ids: list[int], token: CancelToken) -> NDArray[np.float32]:
-        feed: dict[str, NDArray[Any]] = {
+    def _feed(self, phoneme_ids: list[int]) -> Feed:
+        return {
             "input": np.array([phoneme_ids], dtype=np.int64),
             "input_lengths": np.array([len(phoneme_ids)], dtype=np.int64),
             "scales": self._scales,
+            "sid": np.array([self._speaker], dtype=np.int64),
         }
-        if "sid" in self._inputs:
-            feed["sid"] = np.array([self._speaker], dtype=np.int64)
-        try:
-            with stoppable(token) as run_options:
-                output = self._session.run(None, feed, run_options)[0]
-        except InferenceFailed as error:
-            raise SynthesisError("inference-failed", f"Piper could not speak: {error}") from error
-        return np.asarray(output, dtype=np.float32).reshape(-1)
 
 
-def _joined(parts: list[NDArray[np.float32]]) -> Samples:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def words_within(sentence: str, share: float) -> int:
+    """Characters of the words in `share` (0..1) of the audio, with the blanks after them.
 
-
-def _levelled(samples: Samples) -> Samples:
-    """`samples` at the common peak; NaN and infinities are silence."""
-    finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    peak = float(np.abs(finite).max(initial=0.0))
-    if peak <= AUDIBLE:
-        raise SynthesisError("voice-silent", "the Piper voice gave silence for a sentence")
-    return sanitize(finite * np.float32(_PEAK / peak))
+    Time is taken to go with the characters, since the engine tells no better. A word counts from
+    `_NEARLY_CHARS` before its end, so that the estimate is early as often as late.
+    """
+    spoken_chars = share * len(sentence.rstrip()) + _NEARLY_CHARS
+    ends = [word.end() for word in _WORD.finditer(sentence) if word.end(1) <= spoken_chars]
+    return ends[-1] if ends else 0
 
 
 def _chosen_speaker(config: PiperFile, speaker: int | None) -> int:
@@ -176,8 +203,7 @@ def _chosen_speaker(config: PiperFile, speaker: int | None) -> int:
     return speaker
 
 
-def _checked_inputs(session: Any, model: Path, config: PiperFile) -> frozenset[str]:
-    names = frozenset(node.name for node in session.get_inputs())
+def _check_inputs(names: frozenset[str], model: Path, config: PiperFile) -> None:
     wanted = {"input", "input_lengths", "scales"} | ({"sid"} if config.num_speakers > 1 else set())
     if not wanted <= names <= wanted | {"sid"}:
         raise ModelIncompatible(
@@ -185,7 +211,6 @@ def _checked_inputs(session: Any, model: Path, config: PiperFile) -> frozenset[s
             f"{model.name} has the inputs {sorted(names)}, a Piper voice has {sorted(wanted)}",
             "edge-assistant models list shows voices that work",
         )
-    return names
 
 
 def _phonemizer(path: Path, config: PiperFile) -> Any:

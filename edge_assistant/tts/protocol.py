@@ -22,7 +22,11 @@ class WordMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechChunk:
-    """A piece of synthesised speech: the audio of `text[start_char:end_char]`."""
+    """A piece of synthesised speech: the audio of `text[start_char:end_char]`.
+
+    The spans of all chunks tile the text. A short slice of a sentence may hold no whole word: then
+    its span is empty.
+    """
 
     samples: Samples
     """Float32, (frames,), at the voice's `sample_rate`; leading silence already trimmed."""
