@@ -149,14 +149,24 @@ def load_manifest(path: Path, openers: Sequence[Clip] = ()) -> Pool:
     """Read every sound that a manifest names, and the listener responses beside it.
 
     Args:
-        path: `manifest.jsonl`, or the folder that holds it. Files are named relative to it.
+        path: the folder that holds `manifest.jsonl`, or a manifest of any name: part of the lines
+            gives part of the speakers. Files are named from its folder, or by their whole path.
         openers: see `Pool`.
 
     Raises:
-        ConfigError: there is no manifest, or a line of it cannot be read.
+        ConfigError: there is no manifest, a line of it cannot be read, or names a file that is not
+            there.
         AudioFormatError: a file that it names cannot be read.
     """
     file = path / "manifest.jsonl" if path.is_dir() else path
+    rows = _rows(file, Row)
+    for row in rows:
+        if not (file.parent / row.file).is_file():
+            raise ConfigError(
+                "manifest-file-missing",
+                f"{file} names {row.file}, and there is no {file.parent / row.file}",
+                "name files from the folder of the manifest, or by their whole path",
+            )
     clips = [
         make_clip(
             read_sound(file.parent / row.file),
@@ -166,11 +176,17 @@ def load_manifest(path: Path, openers: Sequence[Clip] = ()) -> Pool:
             text=row.text or "",
             speaker=row.speaker or "",
         )
-        for row in _rows(file, Row)
+        for row in rows
     ]
     responses = file.parent / "backchannels.jsonl"
     if responses.is_file():
-        clips += [_listener(file.parent, row) for row in _rows(responses, ListenerRow)]
+        # A manifest without a dialogue is one without its listeners.
+        named = {file.parent / row.file for row in rows}
+        clips += [
+            _listener(file.parent, row)
+            for row in _rows(responses, ListenerRow)
+            if file.parent / row.file in named
+        ]
     return Pool(source="real", clips=tuple(clips), openers=tuple(openers))
 
 

@@ -143,6 +143,17 @@ def replay(
     return judged(system.examiner().run(by_id[trial_id]), limits or Limits())
 
 
+def outcomes_of(stored: Run) -> list[Outcome]:
+    """All outcomes of a stored run, judged again by the limits of today.
+
+    A run that was made under looser ones is not read by those. All its sound is in memory then.
+
+    Raises:
+        BenchError: a trial cannot be read.
+    """
+    return [judged(outcome, Limits()) for outcome in stored.outcomes()]
+
+
 def judged(outcome: Outcome, limits: Limits) -> Outcome:
     """The outcome, void if the machine disturbed it; a failure of the system stays one."""
     if outcome.void.startswith(FAILED):

@@ -16,6 +16,7 @@ from edge_assistant.errors import EdgeAssistantError
 if TYPE_CHECKING:
     from edge_assistant.bench.report.model import Report
     from edge_assistant.bench.runner import Progress
+    from edge_assistant.bench.trial import Trial
     from edge_assistant.cli.examination import Plan
 
 _FOLDER: Final = click.Path(path_type=Path, file_okay=False)
@@ -35,7 +36,11 @@ _CHOICES: Final = (
 
 
 @click.group(invoke_without_command=True)
-@click.option("--scenarios", metavar="A,B", help="Only these; see `bench scenarios`.")
+@click.option(
+    "--scenarios",
+    metavar="A,B/CONDITION,C=N",
+    help="Only these, or single conditions of them, N trials each; see `bench scenarios`.",
+)
 @click.option(
     "--system",
     "system",
@@ -47,8 +52,9 @@ _CHOICES: Final = (
 @click.option(
     "--speech",
     type=click.Path(path_type=Path, exists=True),
-    metavar="FOLDER",
-    help="Recordings of people, with a manifest.jsonl. Without it: speech made by a voice.",
+    metavar="FOLDER|MANIFEST",
+    help="Recordings of people: a manifest, or a folder with a manifest.jsonl. Without it: speech "
+    "made by a voice.",
 )
 @click.option("--made", is_flag=True, help="With --speech: made speech too, in rows of its own.")
 @click.option(
@@ -56,7 +62,7 @@ _CHOICES: Final = (
 )
 @click.option("--quick", is_flag=True, help="A few trials of each: a look, not a result.")
 @click.option("--full", is_flag=True, help="More trials of each, for figures to publish.")
-@click.option("--count", type=click.IntRange(1), help="So many trials of each scenario.")
+@click.option("--count", type=click.IntRange(1), help="So many trials of each.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on with the run in FOLDER.")
 @click.option("-o", "--out", type=_FOLDER, metavar="FOLDER", help="Where run and report go.")
@@ -126,10 +132,11 @@ def _refuse_choices(context: click.Context) -> None:
 
 def _names(text: str | None) -> tuple[str, ...]:
     """The scenarios of `--scenarios`, checked before anything is made."""
-    from edge_assistant.bench.scenarios import plan
+    from edge_assistant.bench.scenarios import choice
 
     names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
-    plan([], names)
+    for name in names:
+        choice(name)
     return names
 
 
@@ -158,6 +165,7 @@ def _run(plan: Plan, folder: Path, resume: bool) -> None:
             "there is no trial: the speech has nothing for these scenarios",
             "leave out --scenarios, or give other recordings",
         )
+    _tell(plan, trials)
     show = _Show()
     try:
         runner.run(trials, plan.runnable(), folder, show, resume, seed=plan.seed)
@@ -170,6 +178,25 @@ def _run(plan: Plan, folder: Path, resume: bool) -> None:
             f"no trial counts; the first: {made.trials[0].void if made.trials else 'none'}",
             f"{folder / 'report.md'} lists the reasons",
         )
+
+
+def _tell(plan: Plan, trials: list[Trial]) -> None:
+    """Before it starts: what there is to do, of how many clips, how long it can take, and what
+    cannot be done."""
+    from edge_assistant.bench.scenarios import choice, clips_in
+
+    for (scenario, condition, source), (number, clips) in clips_in(trials).items():
+        again = f", {clips} different" if clips < number else ""
+        output.note(f"{number:4} {scenario}/{condition} ({source}){again}")
+    systems = len(plan.systems)
+    limit_s = systems * sum(trial.limit_s for trial in trials)
+    output.note(
+        f"{len(trials)} trials with {systems} system{'s' * (systems > 1)}, in real time: "
+        f"{limit_s / 60:.0f} min at the most, and more where disturbed ones are made again"
+    )
+    for name in plan.scenarios:
+        if not any(choice(name).holds(trial) for trial in trials):
+            output.note(f"no trial of {name}: the speech has nothing for it")
 
 
 class _Show:
@@ -221,11 +248,19 @@ bench.add_command(gate)
 
 @bench.command()
 def scenarios() -> None:
-    """List what can be done to a system: name, trials of a standard and a full run, what it is."""
+    """List what can be done to a system: name, trials of a standard and a full run, what it is.
+
+    Below it the conditions that can be asked for alone, such as pauses/0.7.
+    """
+    import textwrap
+
     from edge_assistant.bench.scenarios import SCENARIOS
 
     for scenario in SCENARIOS.values():
         click.echo(f"{scenario.name:14} {scenario.count:4} {scenario.full:4}  {scenario.about}")
+        names = "  ".join(f"{scenario.name}/{each}" for each in scenario.conditions)
+        for line in textwrap.wrap(names, 96, break_on_hyphens=False):
+            click.echo(f"    {line}")
 
 
 @bench.command()

@@ -41,12 +41,12 @@ def gate(
     from dataclasses import asdict
 
     from edge_assistant.bench import gate as gates
-    from edge_assistant.bench import storage
+    from edge_assistant.bench import runner, storage
 
     wanted = gates.read_limits(limits or gates.DEFAULT)
     run = storage.load(folder)
     names = gates.sides(tuple(run.info.systems), baseline, candidate)
-    found = gates.judge(list(run.outcomes()), wanted, *names)
+    found = gates.judge(runner.outcomes_of(run), wanted, *names)
     if as_json:
         output.emit(asdict(found))
     else:

@@ -44,15 +44,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     systems: tuple[Asked, ...]
     scenarios: tuple[str, ...] = ()
-    """Empty: all of them."""
+    """What `scenarios.choice` reads; empty: all of them."""
     recordings: str = ""
-    """Folder with a `manifest.jsonl`; empty: none."""
+    """A manifest, or a folder with a `manifest.jsonl`; empty: none."""
     has_made_speech: bool = True
     voice: tuple[str, ...] = ()
     """Command that makes speech; empty: our own."""
     size: Literal["quick", "standard", "full"] = "standard"
     count: int | None = None
-    """Trials of each scenario; None: as many as its size says."""
+    """Trials of each scenario, or condition that is named; None: as many as its size says."""
     seed: int = 0
 
     def trials(self, folder: Path) -> list[Trial]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
+from edge_assistant.bench.report import trade_off
 from edge_assistant.bench.report.envelope import envelope, flac
 from edge_assistant.bench.report.model import (
     Component,
@@ -128,7 +131,11 @@ def figures(system: str, source: Source, shift: float) -> list[Figure]:
         one("turn_taking", "", "response_gap_p90", shift + 0.61, "s", 24),
         one("turn_taking", "", "takeover", 0.96, "share", 24),
         one("turn_taking", "", "fdb_turn_latency", shift + 0.2, "s", 23),
+        one("turn_taking", "", "gap_by_length_p50[under 2 s]", shift + 0.08, "s", 9),
+        one("turn_taking", "", "gap_by_length_p90[under 2 s]", shift + 0.55, "s", 9),
         one("interruption", "", "stopped", 0.83, "share", 12),
+        one("interruption", "", "stop_latency_p50", 0.9 - 0.4 * shift, "s", 12),
+        one("interruption", "", "stop_latency_p95", 1.4 - 0.4 * shift, "s", 12),
         one("backchannel", "", "floor_kept[backchannel]", 0.75, "share", 12),
     ]
     for at, length in enumerate(("0.3 s", "0.5 s", "0.7 s", "1.0 s", "1.5 s")):
@@ -157,7 +164,7 @@ def example() -> Report:
         n=0,
         voids=2,
     )
-    return Report(
+    report = Report(
         title="How well does it hold a conversation?",
         date="2026-11-21T05:00:00Z",
         bench_version="0.1.0",
@@ -220,3 +227,4 @@ def example() -> Report:
         ),
         notes=("No norms with a source for German: it has no entry.",),
     )
+    return replace(report, trade_offs=trade_off.found(report))

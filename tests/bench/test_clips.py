@@ -100,11 +100,36 @@ def test_a_manifest_is_read_in_order_with_the_listeners_responses(tmp_path: Path
     assert response.speech_frames == ((1600, 1600 + 50 * 160),)
 
 
+def test_part_of_a_manifest_gives_those_speakers_and_their_listeners_only(tmp_path: Path) -> None:
+    for name in ("a.wav", "talk.wav"):
+        write_wav(tmp_path / name, voice([(40, 120), (200, 250)], frames=300))
+    (tmp_path / "part").mkdir()
+    listener = {"file": "talk.wav", "channel": 0, "start_s": 1.9, "end_s": 2.6}
+    write_manifest(tmp_path, listener, name="backchannels.jsonl")
+    write_manifest(tmp_path, {"file": "a.wav", "kind": "command"}, name="seen.jsonl")
+    write_manifest(tmp_path, {"file": "talk.wav", "kind": "call"}, name="unseen.jsonl")
+    write_manifest(tmp_path / "part", {"file": "../a.wav", "kind": "command"})
+    whole = str(tmp_path / "talk.wav")
+    write_manifest(tmp_path, {"file": whole, "kind": "call"}, name="whole.jsonl")
+
+    def names(path: Path) -> list[str]:
+        return [clip.name for clip in load_manifest(path).clips]
+
+    assert names(tmp_path / "seen.jsonl") == ["a.wav"]
+    assert names(tmp_path / "unseen.jsonl") == ["talk.wav", "talk.wav@1.9"]
+    assert names(tmp_path / "part") == ["../a.wav"]
+    assert names(tmp_path / "whole.jsonl") == [whole, "talk.wav@1.9"]
+
+
 def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_manifest(tmp_path)
     assert caught.value.code == "manifest-missing"
     (tmp_path / "manifest.jsonl").write_text('{"file": "x.wav", "kind": "read"}\n')
+    with pytest.raises(ConfigError, match=r"names x\.wav, and there is no .*/x\.wav") as caught:
+        load_manifest(tmp_path)
+    assert caught.value.code == "manifest-file-missing"
+    (tmp_path / "x.wav").write_text("no sound")
     with pytest.raises(AudioFormatError):
         load_manifest(tmp_path)
     (tmp_path / "manifest.jsonl").write_text('\n{"kind": 3}\n')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,15 @@ def test_the_command_judges_a_run_on_disk(tmp_path: Path) -> None:
     code, out, _ = call(folder, "--limits", str(wide))
     assert code == 0
     assert "worse than the baseline, within the limit" in out
+
+
+def test_a_run_under_looser_limits_is_judged_again(tmp_path: Path) -> None:
+    busy = {"wall_s": 5.0, "other_cores": 0.9}
+    outcomes = run_of([0.5] * 14, [0.9] * 14)
+    spoiled = [replace(o, notes=busy) if o.trial.id.endswith("3") else o for o in outcomes]
+    code, out, _ = call(stored(tmp_path, spoiled), "--json")
+    [row] = [r for r in json.loads(out)["rows"] if r["measure"] == "response_gap_p50"]
+    assert (code, row["pairs"], row["left_out"]) == (1, 12, 2)
 
 
 def test_a_tiny_run_is_shown_and_does_not_pass(tmp_path: Path) -> None:

@@ -76,6 +76,23 @@ def test_rows_by_length_of_the_utterance(length_s: float, row: str) -> None:
     assert [one.row for one in turn_taking.response_gap(case, NOTHING)] == [row]
 
 
+@pytest.mark.parametrize(
+    ("speech", "row"),
+    [
+        (((1.0, 2.99),), "under 2 s"),
+        (((1.0, 3.0),), "2 to 4 s"),
+        (((1.0, 2.0), (4.0, 4.9)), "under 2 s"),  # pauses are no speech
+        (((1.0, 5.0),), "2 to 4 s"),
+        (((1.0, 5.01),), "over 4 s"),
+    ],
+)
+def test_rows_by_the_seconds_of_speech(speech: tuple[tuple[float, float], ...], row: str) -> None:
+    case = outcome(channel(10.0, (9.0, 9.5)), played("pause", *speech))
+    [found] = turn_taking.gap_by_length(case, NOTHING)
+    assert found.row == row
+    assert values([found]) == values(turn_taking.response_gap(case, NOTHING))
+
+
 def test_each_turn_has_its_own_reply() -> None:
     case = outcome(
         channel(20.0, (3.3, 5.0), (10.6, 12.0)), QUESTION, played("question", (8.0, 10.0))

@@ -111,7 +111,7 @@ def test_the_page_works_wide_and_narrow(chromium: str, tmp_path: Path, width: in
     assert seen["theme"] == "dark"
     assert seen["ground"] == "rgb(20, 23, 26)"
     assert int(seen["overflow"]) <= 0
-    assert int(seen["charts"]) == 3 + page.count("<article")
+    assert int(seen["charts"]) == 5 + page.count("<article")
     assert seen["beyond"] == "0"
     assert seen["score"] == "-/-/-"
     without = [each.score((3, 3, 0)) for each in composite.table(example())]

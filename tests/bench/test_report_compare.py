@@ -72,6 +72,13 @@ def test_the_only_systems_of_two_reports_are_compared_whatever_they_are_called()
     assert (row.system, row.intervals) == ("old", "apart")
 
 
+def test_other_limits_of_disturbed_trials_are_a_warning() -> None:
+    old, new = report(), replace(report(), limits={"steal_share": 0.02})
+    assert not compare.compare(new, new).warnings
+    [warning] = compare.compare(old, new).warnings
+    assert "bench report" in warning
+
+
 def test_systems_of_one_name_are_paired_among_several() -> None:
     found = compare.compare(example(), example())
     assert len(found.rows) == len(example().figures)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -179,6 +180,19 @@ def test_a_reply_in_a_pause_is_called_by_its_name(tmp_path: Path) -> None:
     assert report.trials[1].expects_gap is False
 
 
+def test_it_is_said_where_clips_come_round_again(tmp_path: Path) -> None:
+    first, second = outcome(0, 0.3), outcome(1, 0.4)
+    named = replace(second.trial.stimuli[0], label="another")
+    other = replace(
+        second,
+        trial=replace(second.trial, stimuli=(named,)),
+        played=(replace(second.played[0], stimulus=named),),
+    )
+    notes = built(tmp_path / "again", [first, second]).notes
+    assert "turn_taking, request, recorded people: 1 different in 2 trials" in notes[-1]
+    assert "come round" not in " ".join(built(tmp_path / "once", [first, other]).notes)
+
+
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     notes = " ".join(built(tmp_path, [outcome(0, 0.3)]).notes)
     assert "1 of 4 trials" in notes
@@ -266,6 +280,7 @@ def test_wrong_usage_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert call()[0] == 2
     assert call("--scenarios", "nonsense", "-o", str(out))[2] == "scenario-unknown"
+    assert call("--scenarios", "pauses/0.6", "-o", str(out))[2] == "scenario-condition-unknown"
     assert call("--voice", "say it", "-o", str(out))[0] == 2
     assert call("--system", "a 'b", "-o", str(out))[2] == "bench-system"
     assert not out.exists()
@@ -309,7 +324,10 @@ def test_our_own_build_is_the_default_and_says_what_it_runs() -> None:
 def test_the_scenarios_can_be_listed() -> None:
     code, out, _ = call("scenarios")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == list(SCENARIOS)
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines if line[0] != " "] == list(SCENARIOS)
+    named = {name for line in lines if line[0] == " " for name in line.split()}
+    assert named == {f"{n}/{each}" for n, s in SCENARIOS.items() for each in s.conditions}
 
 
 @pytest.mark.parametrize(
@@ -317,6 +335,21 @@ def test_the_scenarios_can_be_listed() -> None:
 )
 def test_the_time_left_is_as_coarse_as_it_is_known(left_s: float, told: str) -> None:
     assert time_left(left_s) == told
+
+
+def test_what_a_run_will_take_is_told_before_it_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    from edge_assistant.cli.bench import _tell
+
+    asked = examination.Asked(name="n", command=("x",), takes_events=False)
+    plan = examination.Plan(
+        systems=(asked, msgspec.structs.replace(asked, name="m")),
+        scenarios=("turn_taking", "noises/music=4"),
+    )
+    _tell(plan, [outcome(number, 0.3).trial for number in range(30)])
+    told = capsys.readouterr().err
+    assert "30 turn_taking/request (real), 1 different\n" in told
+    assert "30 trials with 2 systems, in real time: 8 min at the most" in told
+    assert "no trial of noises/music=4" in told
 
 
 def test_progress_off_a_terminal_is_a_line_for_each_tenth(

@@ -11,6 +11,7 @@ from edge_assistant.bench.clips import Pool
 from edge_assistant.bench.scenarios import (
     HUMDIAL,
     SCENARIOS,
+    choice,
     echo,
     humdial_classes,
     missing_classes,
@@ -60,6 +61,53 @@ def test_every_scenario_is_there_in_its_number() -> None:
     standard = Counter(trial.scenario for trial in plan([POOL], seed=1))
     assert standard == {name: scenario.count for name, scenario in SCENARIOS.items()}
     assert len({trial.id for trial in TRIALS}) == len(TRIALS)
+
+
+def test_a_condition_by_itself_gets_as_many_trials_as_its_scenario() -> None:
+    asked = ("pauses/0.7", "pauses/1=3", "interruption/stop", "noises/cough", "backchannel=5")
+    trials = plan([POOL], asked, seed=1, size="full")
+    assert Counter(f"{trial.scenario}/{trial.condition}" for trial in trials) == {
+        "pauses/0.7": SCENARIOS["pauses"].full,
+        "pauses/1": 3,
+        "interruption/stop": SCENARIOS["interruption"].full,
+        "noises/cough": SCENARIOS["noises"].full,
+        "backchannel/response": 5,
+    }
+    counts = Counter(trial.condition for trial in plan([POOL], ["pauses", "pauses/1=2"], count=7))
+    assert counts["1"] == 2
+    assert len(plan([POOL], ["pauses/0.7"], count=7)) == 7
+
+
+def test_a_trial_is_the_same_whether_its_condition_was_asked_for_or_not() -> None:
+    names = [f"{name}/{each}" for name, s in SCENARIOS.items() for each in s.conditions]
+    by_id = {trial.id: trial for trial in plan([POOL], names, seed=1, count=2)}
+    shared = [trial for trial in TRIALS if trial.id in by_id]
+    assert {t.scenario for t in shared} == {n for n, s in SCENARIOS.items() if s.conditions}
+    assert bytes_of(shared) == bytes_of([by_id[trial.id] for trial in shared])
+
+
+def test_every_condition_can_be_asked_for_by_its_name() -> None:
+    for name, scenario in SCENARIOS.items():
+        made = {trial.condition for trial in TRIALS if trial.scenario == name}
+        assert len(made) == 1 or made <= set(scenario.conditions)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("tea_break", "scenario-unknown"),
+        ("pauses/0.6", "scenario-condition-unknown"),
+        ("pauses/", "scenario-condition-unknown"),
+        ("turn_taking/request", "scenario-condition-unknown"),
+        ("pauses=0", "scenario-count"),
+        ("pauses/0.7=", "scenario-count"),
+        ("pauses=-3", "scenario-count"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_named(text: str, code: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        choice(text)
+    assert caught.value.code == code
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:

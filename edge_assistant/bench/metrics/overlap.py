@@ -40,6 +40,7 @@ lost under the reply."""
 
 NOT_DUCKED: Final = "no lasting attenuation within 2 s (counted in ducked)"
 QUIET_ALREADY: Final = "the reply was that quiet at the onset already (counted in ducked)"
+NEVER_STOPPED: Final = "never stopped (counted in stopped)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,10 +206,26 @@ def stop_latency(outcome: Outcome, context: Context) -> list[Observation]:
             outcome,
             one,
             silent_from(outcome, one),
-            "never stopped (counted in stopped)",
+            NEVER_STOPPED,
         )
         for one in interruptions(outcome, context)
     ]
+
+
+def stop_after_word(outcome: Outcome, context: Context) -> list[Observation]:
+    """Seconds from the end of a "stop" to the last audible sample of the reply. Signed."""
+    found: list[Observation] = []
+    for one in interruptions(outcome, context):
+        if isinstance(one, Void):
+            found.append(one)
+        elif one.stimulus.role == "stop":
+            silent = silent_from(outcome, one)
+            found.append(
+                _void(outcome, one, NEVER_STOPPED)
+                if silent is None
+                else Sample(trial=outcome.trial.id, value=seconds(silent - one.end))
+            )
+    return found
 
 
 def stopped(outcome: Outcome, context: Context) -> list[Observation]:

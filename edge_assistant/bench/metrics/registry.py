@@ -60,6 +60,14 @@ _ANSWERABLE: Final = overlap.has_role(frozenset({"interruption"}))
 
 _ALL: Final = (
     _metric("response_gap", "s", "quantiles", turn_taking.response_gap, turn_taking.applies),
+    _metric(
+        "gap_by_length",
+        "s",
+        "quantiles",
+        turn_taking.gap_by_length,
+        turn_taking.applies,
+        is_pooled=False,
+    ),
     _metric("false_start", "share", "share", turn_taking.false_start, turn_taking.applies),
     _metric("takeover", "share", "share", turn_taking.takeover, turn_taking.applies),
     _metric("pause_take_any", "share", "share", pauses.pause_any, pauses.applies),
@@ -68,6 +76,13 @@ _ALL: Final = (
     _metric("duck_latency", "s", "quantiles", overlap.duck_latency, _INTERRUPTED),
     _metric("duck_latency_logged", "s", "quantiles", overlap.duck_latency_logged, _INTERRUPTED),
     _metric("stop_latency", "s", "quantiles", overlap.stop_latency, _INTERRUPTED),
+    _metric(
+        "stop_after_word",
+        "s",
+        "quantiles",
+        overlap.stop_after_word,
+        overlap.has_role(frozenset({"stop"})),
+    ),
     _metric("stopped", "share", "share", overlap.stopped, _INTERRUPTED),
     _metric("answered_audibly", "share", "share", overlap.answered_audibly, _ANSWERABLE),
     _metric("answered", "share", "share", overlap.answered, _ANSWERABLE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,9 @@ TURN_ROLES: Final[frozenset[Role]] = frozenset({"question", "pause", "monologue"
 
 SPEAKING_ROLES: Final[frozenset[Role]] = TURN_ROLES | {"interruption", "stop"}
 """All turns of the user; a backchannel is none."""
+
+SPOKEN: Final = ("under 2 s", "2 to 4 s", "over 4 s")
+"""Rows of `gap_by_length`, in order."""
 
 NO_REPLY: Final = "no reply (counted in takeover)"
 
@@ -45,6 +49,14 @@ class Turn:
         if length_s < 1.5:
             return "under 1.5 s"
         return "1.5 to 4 s" if length_s < 4.0 else "4 s and more"
+
+    @property
+    def spoken(self) -> str:
+        """Class of its speech alone, without the pauses in it. Our own bounds."""
+        spoken_s = seconds(sum(end - onset for onset, end in self.speech))
+        if spoken_s < 2.0:
+            return SPOKEN[0]
+        return SPOKEN[1] if spoken_s <= 4.0 else SPOKEN[2]
 
 
 def turns(outcome: Outcome) -> tuple[Turn, ...]:
@@ -90,10 +102,19 @@ def gap_s(outcome: Outcome, turn: Turn) -> float | None:
 
 def response_gap(outcome: Outcome, context: Context) -> list[Observation]:
     """Seconds, by utterance length. A turn without reply is listed, and counts in `takeover`."""
+    return _gaps(outcome, lambda turn: turn.row)
+
+
+def gap_by_length(outcome: Outcome, context: Context) -> list[Observation]:
+    """The same, by the seconds of speech in the request."""
+    return _gaps(outcome, lambda turn: turn.spoken)
+
+
+def _gaps(outcome: Outcome, row_of: Callable[[Turn], str]) -> list[Observation]:
     observations: list[Observation] = []
     for turn in turns(outcome):
         gap = gap_s(outcome, turn)
-        trial, row = outcome.trial.id, turn.row
+        trial, row = outcome.trial.id, row_of(turn)
         observations.append(
             Void(trial=trial, reason=NO_REPLY, row=row)
             if gap is None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from edge_assistant.bench import metrics, runner, storage
 from edge_assistant.bench.metrics import turn_taking
-from edge_assistant.bench.report import pick, scene
+from edge_assistant.bench.report import pick, scene, trade_off, words
 from edge_assistant.bench.report.model import (
     Component,
     Examined,
@@ -19,7 +19,7 @@ from edge_assistant.bench.report.model import (
     TrialRow,
 )
 from edge_assistant.bench.report.verdict import fault_of, outcome_of
-from edge_assistant.bench.scenarios import missing_classes
+from edge_assistant.bench.scenarios import clips_in, missing_classes
 from edge_assistant.bench.trial import Outcome
 
 TITLE: Final = "How well does it hold a conversation?"
@@ -68,8 +68,7 @@ def build(
     Raises:
         BenchError: a trial cannot be read.
     """
-    # Judged again, so that a run that was made under looser limits is not read by those.
-    outcomes = [runner.judged(outcome, runner.Limits()) for outcome in run.outcomes()]
+    outcomes = runner.outcomes_of(run)
     context = metrics.context_of(outcomes)
     rows = [row_of(outcome, metrics.trial_values(outcome, context), terms) for outcome in outcomes]
     report = Report(
@@ -82,9 +81,11 @@ def build(
         figures=tuple(_figures(outcomes, context)),
         trials=tuple(rows),
         composite=tuple(_component(term) for term in terms),
-        notes=tuple(_notes(run, rows)),
+        notes=(*_notes(run, rows), *_repeats(outcomes)),
         intervals=_INTERVALS,
+        limits=asdict(runner.Limits()),
     )
+    report = replace(report, trade_offs=trade_off.found(report))
     return _with_scenes(report, outcomes)
 
 
@@ -218,5 +219,18 @@ def _notes(run: storage.Run, rows: Sequence[TrialRow]) -> list[str]:
         its = [(row.scenario, row.condition) for row in rows if row.source == source]
         missing = missing_classes(its)
         if missing:
-            notes.append(f"No speech of the source '{source}' for: {', '.join(missing)}.")
+            notes.append(f"No trials with speech of the source '{source}': {', '.join(missing)}.")
     return notes
+
+
+def _repeats(outcomes: Sequence[Outcome]) -> list[str]:
+    """Where n is larger than the number of clips that it rests on."""
+    again = [
+        f"{scenario}, {condition}, {words.source(source)}: {clips} different in {trials} trials"
+        for (scenario, condition, source), (trials, clips) in clips_in(
+            outcome.trial for outcome in outcomes
+        ).items()
+        if clips < trials
+    ]
+    told = "Clips come round again, so that these have narrower intervals than they should: "
+    return [f"{told}{'; '.join(again)}."] if again else []

@@ -105,6 +105,11 @@ def _warnings(a: Report, b: Report) -> list[str]:
         found.append(f"the seeds differ ({a.seed} and {b.seed}): not the same trials")
     if a.bench_version != b.bench_version:
         found.append(f"the benches differ ({a.bench_version} and {b.bench_version})")
+    if a.limits != b.limits:
+        found.append(
+            "not the same limits decided which trials are void: write both reports again with "
+            "bench report"
+        )
     if a.intervals != b.intervals:
         found.append("the intervals were not made in the same way")
     return found

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from pathlib import Path
 from string import Template
 from typing import Final
 
-from edge_assistant.bench.report import charts, composite, pick, published, svg, timeline, words
-from edge_assistant.bench.report.markup import Content, Markup, join, tag
+from edge_assistant.bench.report import (
+    charts,
+    curves,
+    pick,
+    published,
+    scores,
+    svg,
+    timeline,
+    words,
+)
+from edge_assistant.bench.report.markup import Content, Markup, join, nothing, section, table, tag
 from edge_assistant.bench.report.model import Figure, Report
 
 WORST_CASES: Final = 12
@@ -33,7 +41,7 @@ def page(report: Report) -> str:
             _trade_off(report),
             _waterfall(report),
             _cases(report),
-            _composite(report),
+            scores.shown(report),
             _beside(report),
             _figures(report),
             _trials(report),
@@ -55,21 +63,6 @@ def _heading(report: Report) -> Markup:
             "sound, in real time; speech of people and of a synthetic voice is never pooled.",
         ),
     )
-
-
-def _section(id_: str, title: str, about: str, *content: Content) -> Markup:
-    return tag(
-        "section",
-        tag("h2", title, id=f"{id_}-title"),
-        tag("p", about, class_="about"),
-        *content,
-        id=id_,
-        aria_labelledby=f"{id_}-title",
-    )
-
-
-def _nothing(why: str) -> Markup:
-    return tag("p", why, class_="nothing")
 
 
 def _cards(report: Report) -> Markup:
@@ -116,124 +109,94 @@ def _fact(name: str, figure: Figure) -> Markup:
 
 def _gaps(report: Report) -> Markup:
     has_any = bool(pick.gap_groups(report))
-    return _section(
+    return section(
         "gaps",
         "How long until it answers",
         "From the user's last sample of speech, as annotated on the clean recording, to the first "
         "audible sample of the reply. Each dot is one conversation; left of the line it spoke too "
         "early. The bar below runs from the median to the 90th percentile. Filled: recorded "
         "people; hollow: synthetic voice.",
-        charts.gaps(report) if has_any else _nothing("No scenario of this run asks for a reply."),
+        charts.gaps(report) if has_any else nothing("No scenario of this run asks for a reply."),
+        _lengths(report),
     )
 
 
+def _lengths(report: Report) -> Markup | None:
+    """The same gaps by the length of the request."""
+    rows = [
+        tag(
+            "tr",
+            tag("th", system, scope="row"),
+            tag("td", words.source(source)),
+            *(tag("td", *_cell(middle, far)) for middle, far in cells),
+        )
+        for system, source, cells in pick.lengths(report)
+    ]
+    if not rows:
+        return None
+    head = ("system", "speech", *pick.LENGTHS)
+    return join(
+        tag("h3", "By length of the request"),
+        tag("p", "Seconds of speech in it; medians, and what they rest on.", class_="about"),
+        table("Gaps by length of the request", head, rows),
+    )
+
+
+def _cell(middle: Figure | None, far: Figure | None) -> list[Content]:
+    if middle is None:
+        return [words.NOT_MEASURED]
+    value, told = words.number(middle.value, middle.unit), words.interval_and_n(middle)
+    p90 = tag("small", f"p90 {words.number(far.value, far.unit)}") if far else None
+    return [value, " ", tag("small", told), tag("br"), p90]
+
+
 def _trade_off(report: Report) -> Markup:
-    return _section(
+    ranks = {system.name: at for at, system in enumerate(report.systems)}
+    planes = [
+        join(
+            tag("h3", f"{plane.title}, {words.source(plane.source)}"),
+            tag("p", plane.about, class_="about"),
+            curves.drawn(plane, ranks),
+        )
+        for plane in report.trade_offs
+    ]
+    single = charts.trade_off(report)
+    if single is not None:
+        about = "Across: the median gap. Up: the share of pauses in which it began to speak, by "
+        about += "their length and by any audible start. Best is the bottom left."
+        planes.append(join(tag("p", about, class_="about"), single))
+    return section(
         "trade-off",
         "What quickness costs",
-        "A quick assistant is worth little if it takes every breath for the end. Across: the "
-        "median gap. Up: the share of pauses inside a turn, by their length, in which it began to "
-        "speak, by any audible start. Lines are 95 % intervals. Best is the bottom left.",
-        charts.trade_off(report) or _nothing("Gaps and pauses were not both measured in this run."),
+        "A quick assistant is worth little if it takes every breath for the end, or falls silent "
+        "at every cough. Lines through a dot are 95 % intervals; systems whose names differ in "
+        "the last number only are connected. Filled: recorded people; hollow: synthetic voice, or "
+        "a sound made by a recipe.",
+        *(planes or [nothing("Gaps and pauses were not both measured in this run.")]),
     )
 
 
 def _waterfall(report: Report) -> Markup:
-    return _section(
+    return section(
         "stages",
         "Where the time goes",
         "Mean seconds of each stage on the critical path, by the system's own log: they add up, "
         "and there is no 'other'. The log counts from where the system itself believes that the "
         "speech ended, so the sum may differ from the gap of the two channels.",
-        charts.waterfall(report) or _nothing("No system of this run keeps a log of its stages."),
+        charts.waterfall(report) or nothing("No system of this run keeps a log of its stages."),
     )
 
 
 def _cases(report: Report) -> Markup:
     rows = [row for row in pick.worst(report, WORST_CASES) if row.timeline is not None]
     ranks = {system.name: at for at, system in enumerate(report.systems)}
-    return _section(
+    return section(
         "worst",
         "The worst of it",
         "The conversations that went most wrong, each scenario and system in turn. Nothing here "
         "was chosen by hand.",
-        timeline.cases(rows, ranks) if rows else _nothing("Nothing went wrong in this run."),
+        timeline.cases(rows, ranks) if rows else nothing("Nothing went wrong in this run."),
     )
-
-
-def _composite(report: Report) -> Markup:
-    points = composite.table(report)
-    if not points:
-        return Markup("")
-    return _section(
-        "score",
-        "One number, if you must",
-        "Points for each part, weighted. There is no right set of weights, so change them. "
-        "Where something that weighs was not measured there is no score: give it no weight.",
-        _scores(report, points),
-        _sliders(report),
-        tag("button", "Weights as they were", type="button", id="reset"),
-    )
-
-
-def _sliders(report: Report) -> Markup:
-    most = 2 * max(part.weight for part in report.composite)
-    labels = [
-        tag(
-            "label",
-            tag("span", part.label),
-            tag(
-                "small",
-                f"100 points at {words.number(part.good, part.unit)}, "
-                f"none at {words.number(part.bad, part.unit)}",
-            ),
-            tag(
-                "input",
-                type="range",
-                min=0,
-                max=most,
-                step=1,
-                value=part.weight,
-                data_weight=at,
-            ),
-            tag("output", f"{part.weight:g}"),
-        )
-        for at, part in enumerate(report.composite)
-    ]
-    return tag("div", *labels, class_="weights")
-
-
-def _scores(report: Report, points: list[composite.Points]) -> Markup:
-    weights = tuple(part.weight for part in report.composite)
-    rows = []
-    ranks = {system.name: at for at, system in enumerate(report.systems)}
-    for each in points:
-        score = each.score(weights)
-        told = ", ".join(
-            f"{part.label}: not measured"
-            if got is None
-            else f"{part.label}: {words.number(value, part.unit)} = {got:.0f}"
-            for part, value, got in zip(report.composite, each.values, each.points, strict=True)
-        )
-        rows.append(
-            tag(
-                "div",
-                tag("p", tag("b", each.system), f" {words.source(each.source)}"),
-                tag(
-                    "meter",
-                    min=0,
-                    max=100,
-                    value=score or 0.0,
-                    class_=svg.colour(ranks.get(each.system, 0)),
-                    aria_label=f"Score of {each.system}",
-                ),
-                tag("output", words.NOT_MEASURED if score is None else f"{score:.0f}"),
-                tag("p", told, class_="muted"),
-                class_="score",
-                data_points=json.dumps(each.points),
-            )
-        )
-    return tag("div", *rows, class_="scores")
 
 
 def _beside(report: Report) -> Markup:
@@ -244,20 +207,14 @@ def _beside(report: Report) -> Markup:
         tag("tr", tag("th", row[0], scope="row"), *(tag("td", c, class_="num") for c in row[1:]))
         for row in (*found, *published.PUBLISHED)
     ]
-    return _section(
+    return section(
         "beside",
         "Beside Full-Duplex-Bench",
         "Our figures by its formulae, above those that its authors published (v1.0). TOR is the "
         "share of take-overs: low is good in pauses and under backchannel, high elsewhere.",
-        _table("Full-Duplex-Bench", published.HEAD, rows),
+        table("Full-Duplex-Bench", published.HEAD, rows),
         tag("ul", *(tag("li", caveat) for caveat in published.CAVEATS), class_="muted"),
     )
-
-
-def _table(label: str, head: tuple[str, ...], rows: list[Markup], **more: str) -> Markup:
-    columns = tag("tr", *(tag("th", name, scope="col") for name in head))
-    table = tag("table", tag("thead", columns), tag("tbody", *rows), **more)
-    return tag("div", table, class_="scroll", tabindex=0, role="region", aria_label=label)
 
 
 def _figures(report: Report) -> Markup:
@@ -284,10 +241,10 @@ def _figures(report: Report) -> Markup:
             tag(
                 "details",
                 tag("summary", words.plain(scenario), tag("small", f" {len(rows)} figures")),
-                _table(f"Figures of {scenario}", head, rows),
+                table(f"Figures of {scenario}", head, rows),
             )
         )
-    return _section(
+    return section(
         "figures",
         "Every figure",
         f"By scenario, with n and the interval ({report.intervals}). Void trials are left out of "
@@ -311,7 +268,7 @@ def _trials(report: Report) -> Markup:
         for row in report.trials
     ]
     head = ("trial", "system", "outcome", "gap", "fault", "seed")
-    return _section(
+    return section(
         "trials",
         "Every trial",
         "The void ones too, with the reason. Any of them is played again with: "
@@ -322,7 +279,7 @@ def _trials(report: Report) -> Markup:
             tag("input", type="search", id="filter", placeholder="pause, void, synthetic …"),
             class_="filter",
         ),
-        _table("All trials", head, rows, class_="sortable", id="all-trials"),
+        table("All trials", head, rows, class_="sortable", id="all-trials"),
     )
 
 
@@ -351,11 +308,11 @@ def _method(report: Report) -> Markup:
         )
         for system in report.systems
     ]
-    return _section(
+    return section(
         "method",
         "Machine, systems, method",
         "What is needed to do it again.",
         tag("dl", *(tag("div", tag("dt", k), tag("dd", v)) for k, v in facts), class_="machine"),
-        _table("Systems", ("system", "version", "models", "command", "trials", "void"), systems),
+        table("Systems", ("system", "version", "models", "command", "trials", "void"), systems),
         tag("ul", *(tag("li", note) for note in report.notes)) if report.notes else None,
     )

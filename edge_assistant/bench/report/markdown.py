@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from edge_assistant.bench.report import composite, pick, published, words
-from edge_assistant.bench.report.model import Report
+from edge_assistant.bench.report.model import Figure, Panel, Point, Report
 
 
 def cell(text: str) -> str:
@@ -31,7 +31,8 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], numbers: int =
 
 def summary(report: Report) -> str:
     """Everything but the single trials, of which only the worst are named."""
-    parts = [f"# {cell(report.title)}", _about(report), *_headlines(report), *_figures(report)]
+    parts = [f"# {cell(report.title)}", _about(report), *_headlines(report), *_lengths(report)]
+    parts += [*_trade_offs(report), *_figures(report)]
     parts += [*_score(report), *_beside(report), *_worst(report), *_voids(report)]
     if report.notes:
         parts += ["## Notes", "\n".join(f"- {cell(note)}" for note in report.notes)]
@@ -74,6 +75,61 @@ def _headlines(report: Report) -> list[str]:
     if not rows:
         return []
     return ["## In short", table(("system", "speech", "measure", "value", "95 %", "n"), rows, 3)]
+
+
+def _lengths(report: Report) -> list[str]:
+    rows = [
+        (
+            cell(system),
+            words.source(source),
+            *(
+                f"{_value(middle)}, p90 {_value(far, short=True)}" if middle else _value(None)
+                for middle, far in cells
+            ),
+        )
+        for system, source, cells in pick.lengths(report)
+    ]
+    if not rows:
+        return []
+    head = ("system", "speech", *pick.LENGTHS)
+    about = "Median response gap by the seconds of speech in the request."
+    return ["## Gap by length of the request", about, table(head, rows)]
+
+
+def _trade_offs(report: Report) -> list[str]:
+    parts = ["## Trade-offs"] if report.trade_offs else []
+    for plane in report.trade_offs:
+        points = {
+            system.name: [_point(panel, system.name) for panel in plane.panels]
+            for system in report.systems
+        }
+        rows = []
+        for name, its in points.items():
+            any_ = next((point for point in its if point is not None), None)
+            if any_ is not None:
+                shares = (_value(point.up if point else None) for point in its)
+                times = (_value(any_.across), _value(any_.far, short=True))
+                rows.append((cell(name), *times, *shares))
+        titles = (cell(panel.title) for panel in plane.panels)
+        head = ("system", cell(plane.across), cell(plane.far), *titles)
+        parts += [
+            f"### {cell(plane.title)}, {words.source(plane.source)}",
+            cell(plane.about),
+            table(head, rows, len(head) - 1),
+        ]
+    return parts
+
+
+def _point(panel: Panel, system: str) -> Point | None:
+    return next((point for point in panel.points if point.system == system), None)
+
+
+def _value(figure: Figure | None, *, short: bool = False) -> str:
+    """A value with its interval and n, or alone, as a cell."""
+    if figure is None:
+        return words.NOT_MEASURED
+    shown = words.number(figure.value, figure.unit)
+    return cell(shown if short else f"{shown} ({words.interval_and_n(figure)})")
 
 
 def _figures(report: Report) -> list[str]:

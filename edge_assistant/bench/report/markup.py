@@ -42,5 +42,29 @@ def join(*children: Content) -> Markup:
     )
 
 
+def section(id_: str, title: str, about: str, *content: Content) -> Markup:
+    """A part of the page with its heading and what it is about."""
+    return tag(
+        "section",
+        tag("h2", title, id=f"{id_}-title"),
+        tag("p", about, class_="about"),
+        *content,
+        id=id_,
+        aria_labelledby=f"{id_}-title",
+    )
+
+
+def nothing(why: str) -> Markup:
+    """What stands where there is nothing to show."""
+    return tag("p", why, class_="nothing")
+
+
+def table(label: str, head: tuple[str, ...], rows: list[Markup], **more: str) -> Markup:
+    """A table that scrolls by itself where it is too wide."""
+    columns = tag("tr", *(tag("th", name, scope="col") for name in head))
+    whole = tag("table", tag("thead", columns), tag("tbody", *rows), **more)
+    return tag("div", whole, class_="scroll", tabindex=0, role="region", aria_label=label)
+
+
 def _text(value: str | float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

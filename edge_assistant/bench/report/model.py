@@ -161,6 +161,48 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One system in a plane of two measures."""
+
+    system: str
+    across: Figure
+    """A time that should be short."""
+    far: Figure | None
+    """A higher quantile of the same time."""
+    up: Figure
+    """A share that says what the shortness costs."""
+    family: str = ""
+    """Same for systems whose names differ in the last number only, such as `wait-*`; else empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """The systems of a run by one share."""
+
+    title: str
+    points: tuple[Point, ...]
+    """Two or more; those of a family in the order of their numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeOff:
+    """A time against the shares that it is bought with, for one source of speech."""
+
+    title: str
+    about: str
+    """How to read it."""
+    source: Source
+    """Of the time; a sound that a recipe makes is `synthetic` beside recorded people too."""
+    across: str
+    """What the time is, in words."""
+    far: str
+    """What the higher quantile is, in words."""
+    up: str
+    """What the share is, in words."""
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """A whole run."""
 
@@ -173,10 +215,14 @@ class Report:
     systems: tuple[Examined, ...]
     figures: tuple[Figure, ...]
     trials: tuple[TrialRow, ...] = ()
+    trade_offs: tuple[TradeOff, ...] = ()
+    """Only where two systems or more were measured."""
     composite: tuple[Component, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader must know: norms that are missing, what was not run."""
     intervals: str = "95 %, percentile bootstrap over trials"
+    limits: dict[str, float] = field(default_factory=dict)
+    """Beyond which a trial counted as disturbed; empty where it is not known."""
     schema: str = SCHEMA
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from edge_assistant.bench.metrics import turn_taking
 from edge_assistant.bench.report.model import Figure, Report, TrialRow
 from edge_assistant.bench.report.words import counted
 
 GAP_MEDIAN: Final = "response_gap_p50"
 GAP_SCENARIO: Final = "turn_taking"
+LENGTHS: Final = turn_taking.SPOKEN
 PAUSE_SCENARIO: Final = "pauses"
 TAKE_OVER: Final = "pause_take_any"
 """By any audible start; `pause_take_tor`, the laxer rule of Full-Duplex-Bench, is in the tables."""
@@ -57,10 +59,12 @@ def gap_groups(report: Report) -> list[tuple[str, str, tuple[TrialRow, ...]]]:
     return [each for each in found if each[2]]
 
 
-def figure(report: Report, scenario: str, name: str, system: str, source: str) -> Figure | None:
-    """The figure over all conditions of a scenario, where it has a value."""
+def figure(
+    report: Report, scenario: str, name: str, system: str, source: str, condition: str = ""
+) -> Figure | None:
+    """The figure of a condition, or over all of a scenario, where it has a value."""
     for each in report.figures:
-        if (each.scenario, each.condition, each.name) == (scenario, "", name) and (
+        if (each.scenario, each.condition, each.name) == (scenario, condition, name) and (
             each.system,
             each.source,
         ) == (system, source):
@@ -73,10 +77,36 @@ def row_of(name: str) -> str:
     return name.partition("[")[2].removesuffix("]")
 
 
-def pauses(report: Report) -> list[Pauses]:
-    """Points of the trade-off: only where both axes were measured."""
+def lengths(report: Report) -> list[tuple[str, str, list[tuple[Figure | None, Figure | None]]]]:
+    """(system, source, median and 90th percentile of the gap for each length of the request)."""
     found = []
     for system, source in groups(report):
+        cells = [
+            tuple(
+                figure(report, GAP_SCENARIO, f"gap_by_length_{share}[{row}]", system, source)
+                for share in ("p50", "p90")
+            )
+            for row in LENGTHS
+        ]
+        if any(cell[0] for cell in cells):
+            found.append((system, source, [(cell[0], cell[1]) for cell in cells]))
+    return found
+
+
+def pauses(report: Report) -> list[Pauses]:
+    """Points of the trade-off: only where both axes were measured, and not for a source of which
+    `Report.trade_offs` shows more."""
+    shown = {
+        point.across.source
+        for plane in report.trade_offs
+        for panel in plane.panels
+        for point in panel.points
+        if point.across.name == GAP_MEDIAN
+    }
+    found = []
+    for system, source in groups(report):
+        if source in shown:
+            continue
         gap = figure(report, GAP_SCENARIO, GAP_MEDIAN, system, source)
         taken = tuple(
             each

@@ -6,7 +6,8 @@ are to be rejected, and our own additions (noises, echo, both start, monologue, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -23,14 +24,14 @@ from edge_assistant.bench.scenarios import (
     silence,
     turn_taking,
 )
-from edge_assistant.bench.trial import Trial
+from edge_assistant.bench.trial import Source, Trial
 from edge_assistant.errors import ConfigError
 
 Size = Literal["quick", "standard", "full"]
 
-Build = Callable[[Pool, int, int], list[Trial]]
-"""(pool, seed, count) -> trials. Fewer than `count` only where the pool has nothing to make them
-of; then none."""
+Build = Callable[[Pool, int, int, Collection[str]], list[Trial]]
+"""(pool, seed, count, only) -> trials, of the conditions in `only` (of all where it is empty).
+Fewer than `count` only where the pool has nothing to make them of; then none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class Scenario:
     """Trials of a full run, whose intervals are narrow enough to publish."""
     quick: int
     """Trials of a quick run: a look, not a result."""
+    conditions: tuple[str, ...] = ()
+    """Those that can be asked for by name; empty where there is only one."""
 
     def number(self, size: Size) -> int:
         """Trials of a run of that size. A smaller run is the beginning of a larger one."""
@@ -70,6 +73,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             count=35,
             full=42,
             quick=5,
+            conditions=pauses.CONDITIONS,
         ),
         Scenario(
             name=interruption.NAME,
@@ -78,6 +82,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             count=25,
             full=40,
             quick=5,
+            conditions=interruption.CLASSES,
         ),
         Scenario(
             name=backchannel.NAME,
@@ -94,6 +99,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             count=14,
             full=21,
             quick=3,
+            conditions=noises.CONDITIONS,
         ),
         Scenario(
             name=side_talk.NAME,
@@ -102,6 +108,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             count=6,
             full=20,
             quick=2,
+            conditions=side_talk.CONDITIONS,
         ),
         Scenario(
             name=both_start.NAME,
@@ -118,6 +125,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             count=12,
             full=24,
             quick=2,
+            conditions=echo.conditions_of((*echo.ROOMS, echo.RECORDED), echo.USERS),
         ),
         Scenario(
             name=monologue.NAME,
@@ -134,6 +142,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             count=2,
             full=6,
             quick=0,
+            conditions=silence.CONDITIONS,
         ),
     )
 }
@@ -152,6 +161,54 @@ HUMDIAL: Final[dict[str, tuple[str, str]]] = {
 """HumDial's class -> (scenario, condition; empty for any)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A scenario, or one of its conditions, and how many trials of it."""
+
+    scenario: Scenario
+    condition: str = ""
+    """Empty: all of them in turn."""
+    count: int | None = None
+    """None: as many as the run has of that scenario; a condition gets as many by itself."""
+
+    def holds(self, trial: Trial) -> bool:
+        """Whether the trial is one of those."""
+        return trial.scenario == self.scenario.name and self.condition in ("", trial.condition)
+
+
+def choice(text: str) -> Choice:
+    """Read `NAME`, `NAME/CONDITION`, and either with `=COUNT`.
+
+    Raises:
+        ConfigError: there is no such scenario or condition, or the count is no whole number above
+            0.
+    """
+    asked, sign, number = text.partition("=")
+    name, _, condition = asked.partition("/")
+    if name not in SCENARIOS:
+        raise ConfigError(
+            "scenario-unknown",
+            f"there is no scenario {name!r}",
+            f"choose from: {', '.join(SCENARIOS)}",
+        )
+    scenario = SCENARIOS[name]
+    if asked != name and condition not in scenario.conditions:
+        raise ConfigError(
+            "scenario-condition-unknown",
+            f"{name} has no condition {condition!r}",
+            f"choose from: {', '.join(scenario.conditions)}"
+            if scenario.conditions
+            else f"it has only one: write {name}",
+        )
+    if sign and not re.fullmatch("[1-9][0-9]{0,5}", number):
+        raise ConfigError(
+            "scenario-count",
+            f"{number!r} is no number of trials",
+            f"write a number above 0, such as {asked}=40",
+        )
+    return Choice(scenario=scenario, condition=condition, count=int(number) if sign else None)
+
+
 def plan(
     pools: Sequence[Pool],
     names: Iterable[str] = (),
@@ -166,30 +223,37 @@ def plan(
 
     Args:
         pools: recordings, made speech, or both.
-        names: keys of `SCENARIOS`.
+        names: what `choice` reads, such as `turn_taking` or `pauses/0.7=40`.
         seed: the same seed and pools give the same trials, bit for bit.
-        size: how many trials of each scenario.
-        count: trials of each scenario, whatever the size.
+        size: how many trials of each scenario, or of each condition that is named.
+        count: trials of each, whatever the size, unless the name has a number of its own.
 
     Raises:
-        ConfigError: a name that no scenario has.
+        ConfigError: a name that no scenario or condition has.
     """
-    wanted = list(names) or list(SCENARIOS)
-    for name in wanted:
-        if name not in SCENARIOS:
-            raise ConfigError(
-                "scenario-unknown",
-                f"there is no scenario {name!r}",
-                f"choose from: {', '.join(SCENARIOS)}",
-            )
     trials: dict[str, Trial] = {}
-    for name in wanted:
-        scenario = SCENARIOS[name]
-        number = scenario.number(size) if count is None else count
+    for wish in [choice(name) for name in list(names) or list(SCENARIOS)]:
+        number = wish.count or count or wish.scenario.number(size)
+        only = (wish.condition,) if wish.condition else ()
         for pool in pools:
-            for trial in scenario.build(pool, seed, number):
+            for trial in wish.scenario.build(pool, seed, number, only):
                 trials.setdefault(trial.id, trial)
     return list(trials.values())
+
+
+def clips_in(trials: Iterable[Trial]) -> dict[tuple[str, str, Source], tuple[int, int]]:
+    """Trials, and different clips in them, by (scenario, condition, source).
+
+    The clip that counts is the one that is played last. Where there are fewer clips than trials
+    they come round again, and the intervals of the figures, which know of trials only, are too
+    narrow.
+    """
+    ids: dict[tuple[str, str, Source], dict[str, str]] = {}
+    for trial in trials:
+        key = (trial.scenario, trial.condition, trial.source)
+        label = trial.stimuli[-1].label if trial.stimuli else trial.id
+        ids.setdefault(key, {})[trial.id] = label
+    return {key: (len(labels), len(set(labels.values()))) for key, labels in ids.items()}
 
 
 def humdial_classes(trials: Iterable[Trial]) -> set[str]:

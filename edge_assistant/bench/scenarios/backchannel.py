@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from edge_assistant.bench.clips import Pool
@@ -21,11 +22,11 @@ AFTER_S: Final = 2.0
 """The floor is to be held, or held again, within 1 s."""
 
 
-def build(pool: Pool, seed: int, count: int) -> list[Trial]:
+def build(pool: Pool, seed: int, count: int, only: Collection[str] = ()) -> list[Trial]:
     """One response 1.5 to 2.5 s into a reply."""
     clips = shuffled([c for c in pool.of("backchannel") if c.speech_frames], seed, NAME)
     trials = []
-    for condition, number in rounds(["response"] if clips else [], count):
+    for condition, number in rounds(["response"] if clips else [], count, only):
         question = opener(pool, seed, NAME, number)
         if question is None:
             break

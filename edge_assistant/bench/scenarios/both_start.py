@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from edge_assistant.bench.clips import Pool
@@ -25,14 +26,14 @@ MOST_LATE_S: Final = 0.1
 AFTER_S: Final = 4.0
 
 
-def build(pool: Pool, seed: int, count: int) -> list[Trial]:
+def build(pool: Pool, seed: int, count: int, only: Collection[str] = ()) -> list[Trial]:
     """The user goes on 0 to 100 ms after the reply has begun.
 
     An examiner cannot know when a reply will begin, so the user is never the first.
     """
     clips = [without_lead(clip) for clip in shuffled(requests(pool, most_s=3.0), seed, NAME)]
     trials = []
-    for condition, number in rounds(["within_100_ms"] if clips else [], count):
+    for condition, number in rounds(["within_100_ms"] if clips else [], count, only):
         question = opener(pool, seed, NAME, number)
         if question is None:
             break

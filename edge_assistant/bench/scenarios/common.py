@@ -7,7 +7,7 @@ of the full one.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Literal
@@ -46,10 +46,16 @@ def shuffled(clips: Sequence[Clip], seed: int, name: str) -> list[Clip]:
     return [clips[int(i)] for i in rng_of(seed, f"order/{name}").permutation(len(clips))]
 
 
-def rounds(conditions: Sequence[str], count: int) -> Iterator[tuple[str, int]]:
-    """`count` times (condition, number within it), the conditions in turn."""
-    for index in range(count if conditions else 0):
-        yield conditions[index % len(conditions)], index // len(conditions)
+def rounds(
+    conditions: Sequence[str], count: int, only: Collection[str] = ()
+) -> Iterator[tuple[str, int]]:
+    """`count` times (condition, number within it), the conditions in turn.
+
+    With `only`, those of them alone; trial n of a condition stays the same trial.
+    """
+    chosen = [each for each in conditions if not only or each in only]
+    for index in range(count if chosen else 0):
+        yield chosen[index % len(chosen)], index // len(chosen)
 
 
 def requests(pool: Pool, least_s: float = 0.8, most_s: float = 5.0) -> list[Clip]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
@@ -26,6 +27,11 @@ LEVELS_DB: Final = (-20, -10, -30)
 ROOMS: Final[dict[str, tuple[float, float]]] = {"desk": (0.15, 0.3), "living": (0.45, 1.5)}
 """Simulated rooms: reverberation time in s, distance in m."""
 
+RECORDED: Final = "recorded"
+"""A room whose impulse response is among the recordings."""
+
+USERS: Final = ("alone", "talking")
+
 ALONE_S: Final = 7.0
 """How much of an undisturbed reply is listened to."""
 
@@ -35,14 +41,13 @@ _ROOM_S: Final = 0.5
 """What is kept of a recorded impulse response: later reverberation is below -60 dB or noise."""
 
 
-def build(pool: Pool, seed: int, count: int) -> list[Trial]:
+def build(pool: Pool, seed: int, count: int, only: Collection[str] = ()) -> list[Trial]:
     """Conditions in turn, alone and talking beside each other; recorded rooms where there are."""
     rooms = rooms_of(pool, seed)
     clips = shuffled(requests(pool, most_s=3.0), seed, NAME)
-    users = ("alone", "talking") if clips else ("alone",)
-    conditions = [f"{room}_{db}dB_{user}" for db in LEVELS_DB for room in rooms for user in users]
+    conditions = conditions_of(rooms, USERS if clips else USERS[:1])
     trials = []
-    for condition, number in rounds(conditions, count):
+    for condition, number in rounds(conditions, count, only):
         question = opener(pool, seed, NAME, number)
         if question is None:
             break
@@ -71,6 +76,12 @@ def build(pool: Pool, seed: int, count: int) -> list[Trial]:
     return trials
 
 
+def conditions_of(rooms: Iterable[str], users: Sequence[str]) -> tuple[str, ...]:
+    """`desk_-20dB_alone` and the like, so ordered that a short run meets every room."""
+    names = tuple(rooms)
+    return tuple(f"{room}_{db}dB_{user}" for db in LEVELS_DB for room in names for user in users)
+
+
 def rooms_of(pool: Pool, seed: int) -> dict[str, Samples]:
     """Impulse responses of unit energy by name: the simulated rooms, then a recorded one."""
     rooms = {
@@ -79,5 +90,5 @@ def rooms_of(pool: Pool, seed: int) -> dict[str, Samples]:
     recorded = pool.of("rir")
     if recorded:
         impulse = shuffled(recorded, seed, NAME)[0].sound
-        rooms["recorded"] = unit_energy(impulse[: round(_ROOM_S * SAMPLE_RATE)])
+        rooms[RECORDED] = unit_energy(impulse[: round(_ROOM_S * SAMPLE_RATE)])
     return rooms

@@ -5,6 +5,7 @@ Recordings count as what their kind says; plain requests over a reply are a chan
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from edge_assistant.bench.clips import Clip, Pool
@@ -39,11 +40,13 @@ MOST_S: Final = 3.0
 """Longest request that serves as a change of topic."""
 
 
-def build(pool: Pool, seed: int, count: int) -> list[Trial]:
+def build(pool: Pool, seed: int, count: int, only: Collection[str] = ()) -> list[Trial]:
     """Classes in turn, of those for which the pool has at least three clips."""
     clips = {name: _clips(pool, seed, name) for name in CLASSES}
     trials = []
-    for condition, number in rounds([c for c in CLASSES if len(clips[c]) >= LEAST_CLIPS], count):
+    for condition, number in rounds(
+        [c for c in CLASSES if len(clips[c]) >= LEAST_CLIPS], count, only
+    ):
         question = opener(pool, seed, NAME, number)
         if question is None:
             break

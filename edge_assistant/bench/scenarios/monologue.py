@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -29,7 +30,7 @@ MOST_S: Final = 40.0
 AFTER_S: Final = 3.0
 
 
-def build(pool: Pool, seed: int, count: int) -> list[Trial]:
+def build(pool: Pool, seed: int, count: int, only: Collection[str] = ()) -> list[Trial]:
     """One monologue a trial: a clip that is one, else read passages of one speaker joined."""
     clips = shuffled(_monologues(pool, seed), seed, NAME)
     return [
@@ -43,7 +44,7 @@ def build(pool: Pool, seed: int, count: int) -> list[Trial]:
             after_s=AFTER_S,
             enough_s=HEARD_S,
         )
-        for condition, number in rounds(["long"] if clips else [], count)
+        for condition, number in rounds(["long"] if clips else [], count, only)
     ]
 
 

@@ -6,6 +6,7 @@ recording; babble and the TV are made of the pool's own voices.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -52,11 +53,11 @@ OTHERS_AFTER_S: Final = 3.2
 """An answer to the television is counted within 3 s."""
 
 
-def build(pool: Pool, seed: int, count: int) -> list[Trial]:
+def build(pool: Pool, seed: int, count: int, only: Collection[str] = ()) -> list[Trial]:
     """Conditions in turn, 1.5 to 2.5 s into a reply."""
     conditions = [c for c in CONDITIONS if make_noise(pool, c, seed, 0) is not None]
     trials = []
-    for condition, number in rounds(conditions, count):
+    for condition, number in rounds(conditions, count, only):
         question = opener(pool, seed, NAME, number)
         clip = make_noise(pool, condition, seed, number)
         if question is None or clip is None:

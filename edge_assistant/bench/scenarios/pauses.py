@@ -6,6 +6,7 @@ than a natural pause, before which a speaker slows down; natural ones are rows o
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -21,6 +22,10 @@ from edge_assistant.bench.truth import active_dbfs, find_speech, is_loud, levels
 NAME: Final = "pauses"
 
 LENGTHS_S: Final = (0.3, 0.5, 0.7, 1.0, 1.5)
+NATURAL: Final = {"natural": ("clause", "question", "command"), "natural_read": ("read",)}
+"""Conditions with the speakers' own pauses, and the kinds of their clips."""
+
+CONDITIONS: Final = (*(f"{length_s:g}" for length_s in LENGTHS_S), *NATURAL)
 
 AFTER_S: Final = 3.0
 """Who has not answered by then has let the turn pass."""
@@ -45,7 +50,7 @@ TONE_BELOW_DB: Final = 45.0
 speech at the least."""
 
 
-def build(pool: Pool, seed: int, count: int) -> list[Trial]:
+def build(pool: Pool, seed: int, count: int, only: Collection[str] = ()) -> list[Trial]:
     """Made pauses by length, natural ones of requests, and natural ones of read speech.
 
     Texts of two clauses have a boundary that is known to be one; where a pool has none, the
@@ -54,14 +59,10 @@ def build(pool: Pool, seed: int, count: int) -> list[Trial]:
     kinds = pool.of("clause") or pool.of("question", "command")
     whole = [clip for clip in kinds if clip.is_clear and clip.speech_s <= MOST_S]
     made = [clip for clip in shuffled(whole, seed, NAME) if boundary_frames(clip) is not None]
-    natural = {
-        "natural": _with_pauses(pool, seed, "clause", "question", "command"),
-        "natural_read": _with_pauses(pool, seed, "read"),
-    }
-    conditions = [f"{length:g}" for length in LENGTHS_S] if made else []
-    conditions += [name for name, clips in natural.items() if clips]
+    natural = {name: _with_pauses(pool, seed, *kinds) for name, kinds in NATURAL.items()}
+    conditions = [c for c in CONDITIONS if natural.get(c, made)]
     trials = []
-    for condition, number in rounds(conditions, count):
+    for condition, number in rounds(conditions, count, only):
         if condition in natural:
             clip = natural[condition][number % len(natural[condition])]
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -30,11 +31,11 @@ AFTER_S: Final = 3.2
 """An answer to somebody else's words is counted within 3 s."""
 
 
-def build(pool: Pool, seed: int, count: int) -> list[Trial]:
+def build(pool: Pool, seed: int, count: int, only: Collection[str] = ()) -> list[Trial]:
     """Half of them 2 s into a reply, half with nobody speaking."""
     clips = [_turned_away(clip) for clip in shuffled(_sentences(pool), seed, NAME)]
     trials = []
-    for condition, number in rounds(CONDITIONS if clips else (), count):
+    for condition, number in rounds(CONDITIONS if clips else (), count, only):
         clip = clips[number % len(clips)]
         if condition == "alone":
             stimuli = [stimulus(clip, "side_talk", is_user=False)]

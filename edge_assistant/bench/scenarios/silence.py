@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -26,11 +27,11 @@ BABBLE_DBFS: Final = -45.0
 _LOOP_S: Final = 20.0
 
 
-def build(pool: Pool, seed: int, count: int) -> list[Trial]:
+def build(pool: Pool, seed: int, count: int, only: Collection[str] = ()) -> list[Trial]:
     """A minute of room tone, of noise (recorded where there is any), of far voices."""
     conditions = [c for c in CONDITIONS if _background(pool, c, seed, 0) is not None]
     trials = []
-    for condition, number in rounds(conditions, count):
+    for condition, number in rounds(conditions, count, only):
         clip = _background(pool, condition, seed, number)
         if clip is None:
             break

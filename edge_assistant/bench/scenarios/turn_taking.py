@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from edge_assistant.bench.clips import Pool
@@ -31,7 +32,7 @@ SILENT_S: Final = 1.0
 """A reply is over after so much silence."""
 
 
-def build(pool: Pool, seed: int, count: int) -> list[Trial]:
+def build(pool: Pool, seed: int, count: int, only: Collection[str] = ()) -> list[Trial]:
     """One request a trial; clips come round again where there are fewer than `count`."""
     clips = shuffled(requests(pool), seed, NAME)
     return [
@@ -46,5 +47,5 @@ def build(pool: Pool, seed: int, count: int) -> list[Trial]:
             tail_s=ANSWER_S if number % HEARD_OUT_EVERY else SILENT_S,
             enough_s=HEARD_S if number % HEARD_OUT_EVERY else None,
         )
-        for condition, number in rounds(["request"] if clips else [], count)
+        for condition, number in rounds(["request"] if clips else [], count, only)
     ]
