@@ -12,8 +12,6 @@ Padding short audio is ours.
 from __future__ import annotations
 
 import logging
-import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,12 +22,10 @@ from edge_assistant.cancel import CancelToken
 from edge_assistant.errors import ModelIncompatible, TranscriptionError
 from edge_assistant.onnx import InferenceFailed, open_session, stoppable
 from edge_assistant.stt import invention
+from edge_assistant.stt.moonshine_decoder import MoonshineDecoder
 from edge_assistant.stt.pieces import cut_at_pauses
 from edge_assistant.stt.protocol import Segment, Transcript
 from edge_assistant.stt.tokenizer import Tokenizer
-
-TOKENS_PER_S: Final = 6.5
-"""Cap on the decoder that Moonshine's authors recommend for English (30 s: 195 tokens)."""
 
 MIN_FRAMES: Final = SAMPLE_RATE
 """Shorter audio is padded with silence behind. The encoder needs 0.06 s; with 1 s it gets single
@@ -38,17 +34,16 @@ words right more often (30 spoken digits cut tightly: 26 instead of 22)."""
 LONGEST_S: Final = 28.0
 """Longest piece given to the model in one go; it was trained on up to 30 s."""
 
+LONGEST_GUESS: Final = 48
+"""Tokens taken over from the pass before as a guess, which is 8 s of speech and more than a piece
+of a running transcript has: a longer guess that is wrong costs more than it could save."""
+
+SAME_FRAMES: Final = SAMPLE_RATE // 2
+"""Two pieces of a microphone's sound that begin with the same half second are the same piece."""
+
 _LOGGER = logging.getLogger(__name__)
 
-_START_ID: Final = 1
-_END_ID: Final = 2
 _HINT: Final = "edge-assistant models pull moonshine-tiny-en"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Decoded:
-    ids: list[int]
-    mean_log_prob: float
 
 
 class MoonshineRecognizer:
@@ -71,19 +66,17 @@ class MoonshineRecognizer:
     ) -> None:
         self._tokenizer = Tokenizer.read(tokenizer)
         self._encoder: Any | None = open_session(encoder, hint=_HINT, num_threads=num_threads)
-        self._decoder: Any | None = open_session(decoder, hint=_HINT, num_threads=num_threads)
+        self._decoder: MoonshineDecoder | None = MoonshineDecoder(
+            open_session(decoder, hint=_HINT, num_threads=num_threads)
+        )
         encoder_inputs = {each.name for each in self._encoder.get_inputs()}
-        decoder_inputs = {each.name: each.shape for each in self._decoder.get_inputs()}
-        self._past = {
-            name: shape for name, shape in decoder_inputs.items() if name.startswith("past_key_")
-        }
-        known = "input_values" in encoder_inputs and "input_ids" in decoder_inputs and self._past
-        if not known:
+        if "input_values" not in encoder_inputs or not self._decoder.is_known:
             raise ModelIncompatible(
                 "stt-model-unknown", f"{encoder} and {decoder} are not a Moonshine model", _HINT
             )
         self._encoder_wants_mask = "attention_mask" in encoder_inputs
-        self._decoder_wants_mask = "encoder_attention_mask" in decoder_inputs
+        self._last: tuple[Samples, list[int]] = (np.zeros(0, dtype=np.float32), [])
+        """Audio and tokens of the pass before."""
 
     def transcribe(self, audio: Samples, token: CancelToken) -> Transcript:
         """Text of the whole audio, one segment a piece. See `Recognizer.transcribe`.
@@ -110,21 +103,32 @@ class MoonshineRecognizer:
         """Give the memory back; calling it twice is fine."""
         self._encoder = None
         self._decoder = None
-        self._past = {}
 
     def _text_of(self, piece: Samples, token: CancelToken) -> str:
         if invention.is_silent(piece):
             return ""
         try:
             with stoppable(token) as run_options:
-                decoded = self._decode(piece, run_options, token)
+                assert self._decoder is not None
+                hidden, mask = self._encode(piece, run_options)
+                decoded = self._decoder.decode(
+                    hidden, mask, guess=self._guess(piece), run_options=run_options, token=token
+                )
         except InferenceFailed as error:
             raise TranscriptionError("stt-failed", f"Moonshine failed: {error}") from error
+        self._last = (piece[:SAME_FRAMES].copy(), decoded.ids[:LONGEST_GUESS])
         text = self._tokenizer.text(decoded.ids)
         if invention.is_invented(text, mean_log_prob=decoded.mean_log_prob):
             _LOGGER.debug("left out as invented: mean log-probability %.2f", decoded.mean_log_prob)
             return ""
         return text
+
+    def _guess(self, piece: Samples) -> list[int]:
+        """What the pass before heard, if this piece begins as that one did: somebody is still
+        speaking."""
+        beginning, ids = self._last
+        is_same = len(beginning) > 0 and np.array_equal(beginning, piece[: len(beginning)])
+        return ids if is_same else []
 
     def _encode(self, piece: Samples, run_options: Any) -> tuple[Any, Any]:
         """Hidden states and the mask of the (padded) audio that they belong to."""
@@ -137,50 +141,3 @@ class MoonshineRecognizer:
             feed["attention_mask"] = mask
         (hidden,) = self._encoder.run(None, feed, run_options)
         return hidden, mask
-
-    def _decode(self, piece: Samples, run_options: Any, token: CancelToken) -> _Decoded:
-        """Encode once, then decode greedily until the end token or the limit for this length."""
-        import onnxruntime
-
-        assert self._decoder is not None
-        hidden, mask = self._encode(piece, run_options)
-        wrap = onnxruntime.OrtValue.ortvalue_from_numpy
-        feed = {name: wrap(np.zeros(_empty(self._past[name]), np.float32)) for name in self._past}
-        feed["encoder_hidden_states"] = wrap(hidden)
-        if self._decoder_wants_mask:
-            feed["encoder_attention_mask"] = wrap(mask)
-        outputs = [each.name for each in self._decoder.get_outputs()]
-        ids: list[int] = []
-        total_log_prob = 0.0
-        last = _START_ID
-        for step in range(math.ceil(TOKENS_PER_S * mask.shape[1] / SAMPLE_RATE)):
-            token.raise_if_cancelled()
-            feed["input_ids"] = wrap(np.array([[last]], dtype=np.int64))
-            feed["use_cache_branch"] = wrap(np.array([step > 0]))
-            results = self._decoder.run_with_ort_values(outputs, feed, run_options)
-            logits = results[0].numpy()[0, -1]
-            last = int(logits.argmax())
-            total_log_prob += float(logits[last]) - _log_sum_exp(logits)
-            if last == _END_ID:
-                break
-            ids.append(last)
-            believable = invention.believable_tokens(ids)
-            if believable is not None:
-                del ids[believable:]
-                break
-            for name, value in zip(outputs[1:], results[1:], strict=True):
-                # The cross-attention part is computed by the first step only and stays.
-                if step == 0 or ".decoder." in name:
-                    feed[name.replace("present", "past_key_values")] = value
-        return _Decoded(ids=ids, mean_log_prob=total_log_prob / (step + 1))
-
-
-def _empty(shape: list[int | str]) -> tuple[int, ...]:
-    """Shape of a cache with nothing in it: batch of one, no positions."""
-    fixed = [each if isinstance(each, int) else 0 for each in shape]
-    return (1, *fixed[1:])
-
-
-def _log_sum_exp(logits: Any) -> float:
-    peak = float(logits.max())
-    return peak + float(np.log(np.exp(logits - peak).sum()))

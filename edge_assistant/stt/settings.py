@@ -13,8 +13,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model: str = "moonshine-tiny-en"
     """Id of the model in the catalog."""
 
-    num_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
-    """Threads of the recogniser; with two cores leave one to the engine that works beside it."""
+    num_threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    """Threads of the recogniser; 0 = chosen for every call by what else is at work, and one for
+    Moonshine, which cannot change them."""
 
     language: Annotated[str, msgspec.Meta(pattern="^(auto|[a-z]{2,3})$")] = "en"
     """ISO 639-1 code of what is spoken, or `auto` to let a multilingual model guess. English-only

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import logging
 import math
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +67,7 @@ class WhisperCppRecognizer:
     Args:
         path: absolute path of the model, verified by the store. Never a name: a name would be
             downloaded.
-        num_threads: threads of a pass.
+        num_threads: threads of a pass; 0 = half the cores, until `set_threads` says otherwise.
         language: ISO 639-1 code, or `auto`; an English-only model takes everything for English.
         gpu: use Metal, CUDA or Vulkan where the binding was built with it.
 
@@ -78,13 +79,14 @@ class WhisperCppRecognizer:
     """
 
     def __init__(
-        self, path: Path, *, num_threads: int = 2, language: str = "en", gpu: bool = True
+        self, path: Path, *, num_threads: int = 0, language: str = "en", gpu: bool = True
     ) -> None:
         if not path.is_absolute():
             raise ValueError(f"the path of a Whisper model must be absolute: {path}")
         if not path.is_file():
             raise ModelNotFound("model-not-found", f"No Whisper model at {path}", _HINT)
-        self._num_threads = num_threads
+        self._is_fixed = num_threads > 0
+        self._num_threads = num_threads or max(1, (os.cpu_count() or 1) // 2)
         self._context: Any | None = _load(path, gpu)
         self._language = self._known_language(language)
         self._is_latin = self._language in _LATIN
@@ -111,6 +113,11 @@ class WhisperCppRecognizer:
             segments=tuple(segments),
             language=self._heard_language() if segments else self._language,
         )
+
+    def set_threads(self, num_threads: int) -> None:
+        """Use this many threads from the next pass on, unless the settings name a number."""
+        if not self._is_fixed:
+            self._num_threads = num_threads
 
     def close(self) -> None:
         """Give the memory back; calling it twice is fine."""
