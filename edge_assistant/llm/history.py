@@ -40,6 +40,16 @@ class History:
         with self._lock:
             self._exchanges = (*self._exchanges, exchange)
 
+    def go_on(self, heard: str, *, is_interrupted: bool) -> None:
+        """The last reply was taken up again where it had been cut, and this much more was heard."""
+        with self._lock:
+            if not self._exchanges:  # forgotten meanwhile
+                return
+            *before, last = self._exchanges
+            whole = " ".join(part for part in (last.heard, heard) if part)
+            last = Exchange(user=last.user, heard=whole, is_interrupted=is_interrupted)
+            self._exchanges = (*before, last)
+
     def replace(self, exchanges: Sequence[Exchange]) -> None:
         """Put these in place of all that was there; none = forget the conversation."""
         with self._lock:

@@ -25,6 +25,7 @@ from edge_assistant.llm.protocol import GenerationStats, Message
 from edge_assistant.llm.reply import ReplyText, is_looping
 from edge_assistant.llm.sentences import ends_sentence
 from edge_assistant.llm.settings import Settings
+from edge_assistant.llm.state_file import KeptPrompt, StateFolder
 
 GPU_CHUNK_TOKENS = 32
 """On a GPU the abort switch is not asked, so a prompt goes in small pieces with a look at the token
@@ -55,6 +56,8 @@ class LlamaCpp:
     Args:
         path: absolute path of a GGUF file that the store has checked.
         template: name of a pinned template in `prompt.TEMPLATES`.
+        settings: of the language model.
+        states: where the state behind a system prompt is kept from one start to the next.
 
     Raises:
         ModelNotFound: there is no file at `path`.
@@ -62,7 +65,14 @@ class LlamaCpp:
             model's.
     """
 
-    def __init__(self, path: Path, *, template: str, settings: Settings) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        template: str,
+        settings: Settings,
+        states: StateFolder | None = None,
+    ) -> None:
         self._template = find_template(template)
         self._settings = settings
         self._native = Native(path, settings)
@@ -70,6 +80,10 @@ class LlamaCpp:
         if settings.gpu_layers:
             chunk_tokens = min(chunk_tokens, GPU_CHUNK_TOKENS)
         self._memory = TokenMemory(self._native, chunk_tokens)
+        self._kept: KeptPrompt | None = None
+        if states is not None:
+            facts = (*self._native.state_facts, template, f"gpu_layers={settings.gpu_layers}")
+            self._kept = KeptPrompt(states, path, facts)
         self._lock = threading.Lock()  # around native work, so that close() waits for its end
         self._is_closed = False
         self._threads: tuple[int, int] | None = None  # asked for, not applied yet
@@ -105,10 +119,12 @@ class LlamaCpp:
         return self.n_ctx - min(self._settings.max_tokens, self.n_ctx // 2)
 
     def set_threads(self, num_threads: int) -> None:
-        """Use this many threads from the next native call on, for prompts and replies alike."""
+        """Use this many threads from the next native call on, for prompts and replies alike; what
+        the settings name stays as it is."""
         if num_threads < 1:
             raise ValueError(f"num_threads must be at least 1, not {num_threads}")
-        self._threads = (num_threads, num_threads)
+        fixed, fixed_batch = self._settings.num_threads, self._settings.num_threads_batch
+        self._threads = (fixed or num_threads, fixed_batch or num_threads)
 
     def prefill(self, messages: Sequence[Message], token: CancelToken) -> None:
         """Evaluate `messages` ahead of time.
@@ -124,6 +140,10 @@ class LlamaCpp:
         is_asked = bool(messages) and messages[-1].role == "user"
         parts = (render if is_asked else render_open_user)(messages, self._template)
         with self._armed(token) as call:
+            # Only what holds nobody's words goes to the disk.
+            if self._kept is not None and all(each.role == "system" for each in messages):
+                with self._native_step(call, token):
+                    self._kept.recall(self._memory, self._tokens(parts))
             self._evaluate(parts, call, token, needs_logits=is_asked)
             if not is_asked:
                 with self._native_step(call, token):
@@ -226,6 +246,8 @@ class LlamaCpp:
                 )
             reused = self._memory.roll_back(prompt, needs_logits=needs_logits)
             self._stats = replace(_NO_STATS, prompt_tokens=len(prompt), reused_tokens=reused)
+            if self._kept is not None:
+                self._kept.keep_on_the_way(self._memory, prompt, lambda: self._check(call, token))
             self._memory.extend(prompt, lambda: self._check(call, token))
 
     def _reply(self, call: int, token: CancelToken, started_s: float) -> Iterator[str]:

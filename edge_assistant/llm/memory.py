@@ -28,14 +28,17 @@ class TokenMemory:
         self._chunk_tokens = chunk_tokens
         self._has_logits = False  # logits of the last of `tokens`, ready to sample from
         self._saved: tuple[list[int], Any] = ([], None)
+        self._adopted = 0  # tokens whose state came from elsewhere
         self.tokens: list[int] = []
         self.evaluated = 0
         """Tokens given to the model so far; a piece that it did not finish counts whole."""
+        self.reached = 0
+        """Length of the longest sequence that was ever held, or begun."""
 
     @property
     def dropped(self) -> int:
-        """Evaluated tokens that are no longer held; those of a piece that failed never were."""
-        return self.evaluated - len(self.tokens)
+        """Tokens that are no longer held; those of a piece that failed never were."""
+        return self.evaluated + self._adopted - len(self.tokens)
 
     def roll_back(self, prompt: Sequence[int], *, needs_logits: bool) -> int:
         """Forget all but the longest beginning of `prompt` that is held.
@@ -70,6 +73,7 @@ class TokenMemory:
             is_last = position + len(chunk) == len(target)
             self._has_logits = False
             self.evaluated += len(chunk)
+            self.reached = max(self.reached, position + len(chunk))
             status = self._native.decode(chunk, position, want_logits=is_last)
             if status == 0:
                 self.tokens.extend(chunk)
@@ -95,6 +99,29 @@ class TokenMemory:
         """
         if self._native.is_recurrent and self.tokens:
             self._saved = (list(self.tokens), self._native.save())
+
+    def state(self) -> memoryview:
+        """A copy of what is held, as bytes, for `adopt` in another process."""
+        return memoryview(self._native.save()).cast("B")
+
+    def adopt(self, tokens: Sequence[int], state: bytearray) -> bool:
+        """Hold the state that another process had behind `tokens`; only where nothing is held yet.
+
+        Args:
+            tokens: what `state` was made of.
+            state: from `state`, of the same model, build and kind of context; its bytes must have
+                been checked: native code trusts them.
+
+        Returns:
+            False where llama.cpp refuses; then nothing is held, as before.
+        """
+        if self._native.restore(state) and self._native.cut(len(tokens)):
+            self.tokens, self._has_logits = list(tokens), False
+            self._adopted += len(tokens)
+            self.reached = max(self.reached, len(tokens))
+            return True
+        self._native.clear()
+        return False
 
     def _repair(self) -> None:
         """Make native memory and `tokens` agree after a native call that did not end well."""

@@ -235,17 +235,32 @@ class Native:
         """Forget everything."""
         self._lib.llama_memory_clear(self._memory, True)
 
+    @property
+    def state_facts(self) -> tuple[str, ...]:
+        """What a saved state depends on, besides the model's file and the tokens."""
+        params = self._params
+        context = ("n_batch", "type_k", "type_v", "flash_attn_type", "swa_full", "kv_unified")
+        return (
+            self._lib.__version__,
+            self._lib.llama_print_system_info().decode(errors="replace"),
+            f"n_ctx={self.n_ctx}",
+            *(f"{name}={getattr(params, name)}" for name in context),
+        )
+
     def save(self) -> Any:
-        """A copy of the memory's state, for `restore` of this very instance."""
+        """A copy of the memory's state, for `restore` where the model and `state_facts` are the
+        same."""
         size = self._lib.llama_state_seq_get_size(self._context, 0)
         state = (ctypes.c_uint8 * size)()
         self._lib.llama_state_seq_get_data(self._context, state, size, 0)
         return state
 
     def restore(self, state: Any) -> bool:
-        """Put a saved state in place of what is held; False if llama.cpp refuses (then `clear`)."""
+        """Put a saved state (any writable buffer of bytes) in place of what is held; False if
+        llama.cpp refuses (then `clear`)."""
         self.clear()
-        return bool(self._lib.llama_state_seq_set_data(self._context, state, len(state), 0))
+        data = (ctypes.c_uint8 * len(state)).from_buffer(state)
+        return bool(self._lib.llama_state_seq_set_data(self._context, data, len(data), 0))
 
     def restart_sampler(self) -> None:
         """Begin a reply: the seed anew, and nothing said yet that could be penalised."""

@@ -149,9 +149,13 @@ def _is_in_span(buffer: str) -> bool:
 
 
 def _last_resort(buffer: str) -> int:
-    """A place for a cut that must be: behind a clause, else a space, else anywhere."""
-    half = len(buffer) // 2
-    spaces = [at for at in range(half, len(buffer)) if buffer[at].isspace()]
+    """A place for a cut that must be: behind a clause, else a space, else anywhere; 0 where a fence
+    has only just been closed."""
+    fenced = buffer.rfind(_FENCE) + len(_FENCE) if _FENCE in buffer else 0
+    if fenced >= len(buffer) - 1:
+        return 0
+    begin = max(len(buffer) // 2, fenced)
+    spaces = [at for at in range(begin, len(buffer)) if buffer[at].isspace()]
     clauses = [at for at in spaces if buffer[at - 1] in _CLAUSE_MARKS + _SENTENCE_MARKS]
     best = (clauses or spaces or [len(buffer) - 1])[-1]
     return best + 1

@@ -26,9 +26,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     n_ctx: Annotated[int, msgspec.Meta(ge=256, le=131_072)] = 2048
     """Tokens of context, prompt and reply together; cut to what the model was trained with."""
     num_threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
-    """Threads for decoding, token by token; 0 = half the cores, at most 4. llama.cpp's threads wait
-    for each other by spinning: on two cores with other work about, two threads took 71 ms a token
-    where one took 6.6 ms."""
+    """Threads for decoding, token by token; 0 = chosen for every call, by what else is at work.
+    llama.cpp's threads wait for each other by spinning: on two cores with other work about, two
+    threads took 71 ms a token where one took 6.6 ms."""
     num_threads_batch: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
     """Threads for evaluating a prompt; 0 as above."""
     n_batch: Annotated[int, msgspec.Meta(ge=16, le=2048)] = 128

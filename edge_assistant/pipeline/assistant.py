@@ -1,4 +1,4 @@
-"""The assistant: the rooms wired into one process of named threads, behind one sound card."""
+"""The assistant: what a program starts, asks, listens to and stops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import structs
 
 from edge_assistant.audio.card import SoundCard
 from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE, Samples, frames_of_ms
-from edge_assistant.audio.playout import Playout
+from edge_assistant.cancel import CancelToken
 from edge_assistant.clock import MonotonicClock, SampleClock
 from edge_assistant.config import Config
 from edge_assistant.errors import EdgeAssistantError, PipelineError
@@ -18,13 +18,10 @@ from edge_assistant.llm.history import History
 from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline import engines as build
 from edge_assistant.pipeline.conductor import Conductor
-from edge_assistant.pipeline.ears import Ears
 from edge_assistant.pipeline.handles import Handles, ReplyHandle
-from edge_assistant.pipeline.hearing import EchoLog, make_ears, open_canceller
 from edge_assistant.pipeline.loading import Engines, load_engines
-from edge_assistant.pipeline.orders import Orders
+from edge_assistant.pipeline.wiring import Common, Parts, wire
 from edge_assistant.pipeline.workshop import Workshop
-from edge_assistant.pipeline.xruns import XrunLog
 from edge_assistant.store.store import Store
 from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog, EventStream
@@ -83,12 +80,9 @@ class Assistant:
         self._lifecycle = threading.Lock()
         self._reconfiguring = threading.Lock()
         self._stopped = False
+        self._starting = CancelToken()
         self._conductor = Conductor(config.turns, self._broken)
-        self._playout: Playout | None = None
-        self._workshop: Workshop | None = None
-        self._ears: Ears | None = None
-        self._xruns: XrunLog | None = None
-        self._echo_log: EchoLog | None = None
+        self._parts: Parts | None = None
 
     # --- life --------------------------------------------------------------------------------
 
@@ -101,7 +95,9 @@ class Assistant:
             EdgeAssistantError: a model, a device or the configuration; nothing is left running.
         """
         try:
-            loaded = self._engines or load_engines(self._config, self._open_store(), self._report)
+            loaded = self._engines or load_engines(
+                self._config, self._open_store(), self._report, self._starting
+            )
             with self._lifecycle:
                 if self._stopped:
                     if self._engines is None:  # `stop` did not know of them
@@ -109,7 +105,6 @@ class Assistant:
                     return
                 self._engines = loaded
                 self._wire(loaded)
-                self._log.emit("listening", 0)
                 self._start_card()
         except BaseException:
             self.stop()
@@ -128,6 +123,7 @@ class Assistant:
             if self._stopped:
                 return
             self._stopped = True
+        self._starting.cancel("stopped")
         try:
             self._card.stop()
         finally:
@@ -135,12 +131,13 @@ class Assistant:
 
     def _stop_threads(self) -> None:
         hung = []
-        if self._ears is not None and not self._ears.stop(STOP_TIMEOUT_S):
+        parts = self._parts
+        if parts is not None and not parts.ears.stop(STOP_TIMEOUT_S):
             hung.append("ears")
         if not self._conductor.stop(STOP_TIMEOUT_S):
             hung.append("floor")
-        if self._workshop is not None:
-            hung += self._workshop.stop(STOP_TIMEOUT_S)
+        if parts is not None:
+            hung += parts.workshop.stop(STOP_TIMEOUT_S)
         elif self._engines is not None:
             self._engines.close()
         for name in hung:
@@ -155,9 +152,9 @@ class Assistant:
         self._log.close()
 
     def _tell_the_rest(self) -> None:
-        if self._xruns is not None and self._workshop is not None:
-            self._xruns.tell(is_last=True)
-            tokens = self._workshop.tokens.close_all()
+        if self._parts is not None:
+            self._parts.xruns.tell(is_last=True)
+            tokens = self._parts.workshop.tokens.close_all()
             self._log.emit("closed", self._clock.now_frames(), **tokens)
 
     def wait_closed(self, timeout_s: float | None = None) -> bool:
@@ -205,9 +202,9 @@ class Assistant:
         Raises:
             EdgeAssistantError: no such model, or it cannot be used; nothing was changed.
         """
-        workshop = self._workshop
-        if workshop is None:
+        if self._parts is None:
             raise _not_running()
+        workshop = self._parts.workshop
         with self._reconfiguring:
             changed = [n for n in RELOADABLE if getattr(config, n) != getattr(self._config, n)]
             swaps = self._build(changed, config, self._open_store())
@@ -252,7 +249,7 @@ class Assistant:
     @property
     def is_idle(self) -> bool:
         """Nobody speaks, nothing is being played and nothing is owed."""
-        return self._conductor.is_idle and (self._playout is None or self._playout.is_idle)
+        return self._conductor.is_idle and (self._parts is None or self._parts.playout.is_idle)
 
     @property
     def history(self) -> History:
@@ -261,13 +258,12 @@ class Assistant:
 
     def statistics(self) -> dict[str, int]:
         """Counters: peaks of the channels, lost frames, underruns, events that nobody read."""
-        counts: dict[str, int] = {}
-        if self._workshop is not None:
-            counts |= {f"{name}_peak": peak for name, peak in self._workshop.peaks().items()}
-        if self._playout is not None:
-            counts["underruns"] = self._playout.gaps.count
-        if self._ears is not None:
-            counts["lost_frames"] = self._ears.lost_frames
+        parts = self._parts
+        if parts is None:
+            return {}
+        counts = {f"{name}_peak": peak for name, peak in parts.workshop.peaks().items()}
+        counts["underruns"] = parts.playout.gaps.count
+        counts["lost_frames"] = parts.ears.lost_frames
         return counts
 
     # --- wiring ------------------------------------------------------------------------------
@@ -278,80 +274,34 @@ class Assistant:
         return self._store
 
     def _wire(self, engines: Engines) -> None:
-        rules = self._config.turns
-        echo = open_canceller(self._config, self._card)
-        self._playout = playout = Playout(
-            self._card.playback_rate,
-            duck_db=rules.duck_db,
-            duck_ramp_ms=rules.duck_ramp_ms,
-            fade_ms=rules.fade_ms,
-            on_played=echo.reference.note if echo is not None else None,
-        )
-        self._ears = ears = make_ears(
-            self._config,
-            self._card,
-            engines,
-            playout=playout,
-            echo=echo,
+        common = Common(
             clock=self._clock,
+            history=self._history,
+            log=self._log,
             conductor=self._conductor,
-            on_error=self._report,
-            on_failure=self._broken,
-        )
-        self._echo_log = EchoLog(echo, self._log, self._clock)
-        self._xruns = XrunLog(self._card, ears, playout, self._log, self._clock)
-        self._workshop = workshop = Workshop(
-            engines,
-            heard=ears.heard,
-            post=self._conductor.post,
             report=self._report,
-            playout=playout,
-            history=self._history,
-            log=self._log,
-            clock=self._clock,
-            system_prompt=self._config.llm.system_prompt,
+            broken=self._broken,
         )
-        orders = Orders(
-            playout=playout,
-            history=self._history,
-            log=self._log,
-            clock=self._clock,
-            judge=workshop.judge.channel if workshop.judge is not None else None,
-            stt=workshop.stt.channel,
-            llm=workshop.llm.channel,
-            tts=workshop.tts.channel,
-            tokens=workshop.tokens,
-            frame_at=ears.frame_at,
-            post=self._conductor.post,
-            on_finished=self._handles.finish,
-        )
-        workshop.start(orders.failed)
-        orders.prefill()
-        self._conductor.start(orders, self._tell)
-        ears.start()
-
-    def _tell(self) -> None:
-        """Once a tick, on the `floor` thread."""
-        assert self._xruns is not None
-        assert self._echo_log is not None
-        self._xruns.tell()
-        self._echo_log.tell()
+        parts = wire(self._config, self._card, engines, common, self._handles.finish)
+        self._parts = parts
+        self._log.emit("listening", 0)
+        parts.start(self._conductor)
 
     def _start_card(self) -> None:
-        assert self._ears is not None
-        assert self._playout is not None
-        on_capture = self._capture_and_settle if self._card.is_lock_step else self._ears.on_capture
+        assert self._parts is not None
+        hear = self._parts.ears.on_capture
+        on_capture = self._capture_and_settle if self._card.is_lock_step else hear
         self._card.on_back = self._back
-        self._card.start(on_capture, self._playout.on_playback, self._lost)
+        self._card.start(on_capture, self._parts.playout.on_playback, self._lost)
 
     def _capture_and_settle(self, block: Samples, first_frame: int, time_s: float) -> None:
-        assert self._ears is not None
-        self._ears.on_capture(block, first_frame, time_s)
+        assert self._parts is not None
+        self._parts.ears.on_capture(block, first_frame, time_s)
         whole_blocks = self._clock.captured_frames // BLOCK_FRAMES * BLOCK_FRAMES
         self._conductor.wait_ticked(whole_blocks, SETTLE_S)
 
     def _request(self, text: str, *, answer: bool) -> ReplyHandle:
-        if self._stopped or self._workshop is None:
+        if self._stopped or self._parts is None:
             raise _not_running()
         if len(self._handles) >= MAX_OPEN_REQUESTS:
             raise PipelineError(

@@ -43,6 +43,10 @@ class _Spoken:
     end_frames: int
     words: tuple[WordMark, ...] | None
     first_char: int
+    clause: int
+    """Which of those that were given to the voice."""
+    is_last: bool
+    """The clause ends with it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,12 +60,20 @@ class Attempt:
     request: int | None = None
     user_text: str = ""
     """What is answered; empty where a program only wants something said."""
+    speech_s: float = 0.0
+    """How long the user has spoken in the turn that is answered."""
     token: CancelToken = field(default_factory=CancelToken)
     marks: Marks = field(default_factory=Marks)
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds that each stage took, for the curious; not part of the latency that adds up."""
-    is_on_its_way: bool = False
-    """Some of the reply was given to the voice."""
+    is_rest: bool = False
+    """It takes up a reply that was cut."""
+    goes_on: bool = False
+    """And what was heard of that one is in the history already."""
+    clauses: list[str] = field(default_factory=list)
+    """What was given to the voice, as the language model wrote it."""
+    clauses_begun: int = 0
+    """How many of them the voice has taken up."""
     is_over: bool = False
     """Playout has said how much of it was heard."""
     _released: threading.Event = field(default_factory=threading.Event)
@@ -80,6 +92,11 @@ class Attempt:
     def is_draft(self) -> bool:
         """Whether it answers a turn that is not over yet."""
         return self.request is None and self.marks.committed_frames is None
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether some of the reply was given to the voice."""
+        return bool(self.clauses)
 
     @property
     def has_audio(self) -> bool:
@@ -119,8 +136,17 @@ class Attempt:
                 end_frames=begin + playback_frames,
                 words=words if chunk.words is not None else None,
                 first_char=chunk.start_char,
+                clause=self.clauses_begun - 1,
+                is_last=chunk.end_char >= len(text),
             )
             self._spoken.append(piece)
+
+    def rest(self, played_frames: int) -> list[str]:
+        """The clauses that were not heard to their end within so many frames of the reply."""
+        with self._lock:
+            pieces = list(self._spoken)
+        whole = [p.clause for p in pieces if p.is_last and p.end_frames <= played_frames]
+        return self.clauses[max(whole, default=-1) + 1 :]
 
     def heard(self, played_frames: int) -> Heard:
         """The words whose last frame is among the first `played_frames` frames of the reply."""
@@ -138,6 +164,18 @@ class Attempt:
                 is_exact = piece.words is not None
             break
         return Heard(text=_joined(texts), is_exact=is_exact)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """The reply that yielded last."""
+
+    key: Key
+    clauses: list[str]
+    """Those that were not heard to their end."""
+    user_text: str
+    is_remembered: bool
+    """What was heard of it is in the history."""
 
 
 def _cut(piece: _Spoken, into_frames: int) -> str:

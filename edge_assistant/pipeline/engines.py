@@ -69,7 +69,7 @@ def build_recognizer(config: Config, store: Store) -> Recognizer:
             encoder=model.paths["encoder_model.ort"],
             decoder=model.paths["decoder_model_merged.ort"],
             tokenizer=model.paths["tokenizer.bin"],
-            num_threads=config.stt.num_threads,
+            num_threads=config.stt.num_threads or 1,
         )
     if model.entry.engine == "whispercpp":
         from edge_assistant.stt.whispercpp import WhisperCppRecognizer
@@ -90,9 +90,11 @@ def build_llm(config: Config, store: Store) -> LanguageModel:
     if model.entry.engine != "llamacpp":
         raise _unfit(model, "answer", "llm")
     from edge_assistant.llm.llamacpp import LlamaCpp
+    from edge_assistant.llm.state_file import StateFolder, default_folder
 
     template = config.llm.template or model.entry.template
-    return LlamaCpp(model.path, template=template, settings=config.llm)
+    states = StateFolder(default_folder())
+    return LlamaCpp(model.path, template=template, settings=config.llm, states=states)
 
 
 def build_voice(

@@ -1,20 +1,32 @@
-"""Loads all engines of a configuration, side by side."""
+"""Loads all engines of a configuration, side by side, and lets each work once."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
+from edge_assistant.cancel import CancelToken, TurnCancelled
 from edge_assistant.config import Config
 from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline import engines as build
+from edge_assistant.pipeline import warm
 from edge_assistant.store.store import Store
 from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.tts.protocol import Voice
 from edge_assistant.turn_detector.protocol import TurnDetector
 from edge_assistant.vad.protocol import VoiceActivityDetector
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+WARM_UP_S: Final = 1.5
+"""How long the warm-up may go on once everything is loaded. Of a system prompt that takes longer,
+the rest is evaluated while the assistant listens already."""
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,33 +50,54 @@ class Engines:
 
 
 def load_engines(
-    config: Config, store: Store, on_fallback: Callable[[EdgeAssistantError], None]
+    config: Config,
+    store: Store,
+    on_fallback: Callable[[EdgeAssistantError], None],
+    token: CancelToken | None = None,
 ) -> Engines:
-    """Build every engine; hashing and loading release the GIL, so two cores share the work.
+    """Build every engine and let it work once; hashing, loading and inference release the GIL, so
+    two cores share the work.
+
+    An engine is warmed up as soon as it is there, while others are still being loaded. A warm-up
+    that fails stops nothing: the engine will say so when it is needed.
+
+    Args:
+        config: what to load.
+        store: where the files are.
+        on_fallback: as for `build_voice`; called on a thread of its own here.
+        token: cancels the warm-up; the engines are loaded all the same.
 
     Raises:
         EdgeAssistantError: of the first engine that cannot be had; those that could are closed.
     """
-    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="load") as pool:
+    token = token or CancelToken()
+    prompt, language = config.llm.system_prompt, build.voice_language(config, store)
+    with ThreadPoolExecutor(max_workers=10, thread_name_prefix="load") as pool:
         llm = pool.submit(build.build_llm, config, store)
         recognizer = pool.submit(build.build_recognizer, config, store)
         voice = pool.submit(build.build_voice, config, store, on_fallback)
         detector = pool.submit(build.build_turn_detector, config, store)
         vad = pool.submit(build.build_vad, config, store)
-    parts: list[Future[LanguageModel] | Future[Recognizer] | Future[Voice]] = [
-        llm,
-        recognizer,
-        voice,
-    ]
-    failure = next(
-        (error for part in (*parts, detector, vad) if (error := part.exception()) is not None),
-        None,
-    )
+        warmed = {
+            "llm": pool.submit(_then, llm, lambda it: warm.warm_llm(it, prompt, token)),
+            "stt": pool.submit(_then, recognizer, lambda it: warm.warm_recognizer(it, token)),
+            "tts": pool.submit(_then, voice, lambda it: warm.warm_voice(it, language, token)),
+            "judge": pool.submit(_then, detector, lambda it: warm.warm_turn_detector(it, token)),
+            "vad": pool.submit(_then, vad, lambda it: warm.warm_vad(it, token)),
+        }
+        loaded: tuple[Future[Any], ...] = (llm, recognizer, voice, detector, vad)
+        wait(loaded, return_when=FIRST_EXCEPTION)
+        if any(part.done() and part.exception() is not None for part in loaded):
+            token.cancel("an engine cannot be had")
+        wait(warmed.values(), WARM_UP_S)
+        token.cancel("long enough")
+    failure = next((error for part in loaded if (error := part.exception()) is not None), None)
     if failure is not None:
-        for part in (*parts, detector):
-            if part.exception() is None and (engine := part.result()) is not None:
-                engine.close()
+        _close(llm, recognizer, voice, detector)
         raise failure
+    for name, part in warmed.items():
+        if (error := part.exception()) is not None and not isinstance(error, TurnCancelled):
+            _LOGGER.debug("%s could not be warmed up", name, exc_info=error)
     return Engines(
         vad=vad.result(),
         onset_vad=build.build_onset_vad(config),
@@ -72,5 +105,22 @@ def load_engines(
         recognizer=recognizer.result(),
         llm=llm.result(),
         voice=voice.result(),
-        language=build.voice_language(config, store),
+        language=language,
     )
+
+
+def _then(loading: Future[E | None] | Future[E], exercise: Callable[[E], None]) -> None:
+    """Wait for an engine and let it work; nothing where there is none."""
+    if loading.exception() is None and (engine := loading.result()) is not None:
+        exercise(engine)
+
+
+def _close(
+    *parts: Future[LanguageModel]
+    | Future[Recognizer]
+    | Future[Voice]
+    | Future[TurnDetector | None],
+) -> None:
+    for part in parts:
+        if part.exception() is None and (engine := part.result()) is not None:
+            engine.close()

@@ -11,17 +11,19 @@ from edge_assistant.clock import SampleClock
 from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.llm.history import Exchange, History
 from edge_assistant.llm.protocol import LanguageModel
-from edge_assistant.pipeline.attempt import Attempt, Heard, latency_segments
+from edge_assistant.pipeline.attempt import Attempt, Cut, Heard, latency_segments
 from edge_assistant.pipeline.channel import Channel
-from edge_assistant.pipeline.tokens import TokenLedger
-from edge_assistant.pipeline.workers import (
+from edge_assistant.pipeline.jobs import (
     AnswerJob,
     JudgeJob,
+    PartialJob,
     PrefillJob,
+    ReadJob,
     SpeakJob,
     SwapJob,
     TranscribeJob,
 )
+from edge_assistant.pipeline.tokens import TokenLedger
 from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog
 from edge_assistant.tts.protocol import Voice
@@ -35,12 +37,15 @@ from edge_assistant.turns.commands import (
     Duck,
     EndTurn,
     FinishTurn,
+    GoOn,
     JudgeTurn,
     OpenTurn,
     PauseTurn,
+    ReadAhead,
     ResumeTurn,
     Speak,
     StartDraft,
+    TranscribePartial,
     Unduck,
     Yield,
 )
@@ -74,8 +79,8 @@ class Orders:
         log: EventLog,
         clock: SampleClock,
         judge: Channel[JudgeJob] | None,
-        stt: Channel[TranscribeJob | SwapJob[Recognizer]],
-        llm: Channel[AnswerJob | PrefillJob | SwapJob[LanguageModel]],
+        stt: Channel[TranscribeJob | PartialJob | SwapJob[Recognizer]],
+        llm: Channel[AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]],
         tts: Channel[SpeakJob | SwapJob[Voice]],
         tokens: TokenLedger,
         frame_at: Callable[[float], int],
@@ -94,6 +99,9 @@ class Orders:
         self._idle_token = CancelToken()
         """Of the work that is done while nobody waits; cancelled as soon as someone does."""
         self._judge_token = CancelToken()
+        self._cut: Cut | None = None
+        self._ahead_token = CancelToken()
+        """Of the work on a turn that goes on."""
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -111,10 +119,16 @@ class Orders:
                 self._log.emit("speech_ended", command.ended_frames, command.turn)
             case JudgeTurn():
                 self._ask_judge(command)
+            case TranscribePartial():
+                self._transcribe_partial(command)
+            case ReadAhead():
+                self._read_ahead(command)
             case StartDraft():
                 self._start_draft(command, now)
             case Answer() | Speak():
                 self._reply(command, now)
+            case GoOn():
+                self._go_on(command, now)
             case Commit():
                 self._commit(command, now)
             case Discard():
@@ -162,11 +176,35 @@ class Orders:
         )
         self._judge.offer(job)  # a full channel means a slow judge: the default wait stands in
 
+    def _transcribe_partial(self, command: TranscribePartial) -> None:
+        job = PartialJob(
+            turn=command.turn,
+            from_frames=command.from_frames,
+            to_frames=command.to_frames,
+            breaks=command.breaks,
+            token=self._ahead_token,
+        )
+        self._stt.offer(job)  # a full channel means a slow recogniser: the draft does it all
+
+    def _read_ahead(self, command: ReadAhead) -> None:
+        self._idle_token.cancel("somebody speaks")
+        self._tokens.open(command.turn)
+        self._llm.offer(ReadJob(turn=command.turn, text=command.text, token=self._ahead_token))
+
+    def _stop_looking_ahead(self, reason: str) -> None:
+        """What was done ahead stays; what is not done by now would only stand in the way."""
+        self._ahead_token.cancel(reason)
+        self._ahead_token = CancelToken()
+
     def _start_draft(self, command: StartDraft, now: int) -> None:
+        self._stop_looking_ahead("a draft is due")
         attempt = self._attempt((command.turn, command.draft))
         self._log.emit("draft_started", now, command.turn, draft=command.draft)
         job = TranscribeJob(
-            attempt=attempt, from_frames=command.from_frames, to_frames=command.to_frames
+            attempt=attempt,
+            from_frames=command.from_frames,
+            to_frames=command.to_frames,
+            breaks=command.breaks,
         )
         self._send(self._stt.offer(job), attempt, "stt")
 
@@ -182,9 +220,26 @@ class Orders:
             self._tokens.open(command.turn)
             self._send(self._llm.offer(AnswerJob(attempt=attempt)), attempt, "llm")
             return
-        taken = self._tts.offer(SpeakJob(attempt=attempt, text=command.text))
-        taken = taken and self._tts.offer(SpeakJob(attempt=attempt, text=None))
+        self._say(attempt, [command.text])
+
+    def _say(self, attempt: Attempt, clauses: list[str]) -> None:
+        attempt.clauses.extend(clauses)
+        texts = [*clauses, None]
+        taken = all(self._tts.offer(SpeakJob(attempt=attempt, text=text)) for text in texts)
         self._send(taken, attempt, "tts")
+
+    def _go_on(self, command: GoOn, now: int) -> None:
+        attempt = self._attempt((command.turn, command.draft))
+        attempt.is_rest = True
+        self._log.emit("draft_started", now, command.turn, draft=command.draft, after=command.after)
+        cut = self._cut
+        if cut is None or cut.key != command.after:
+            return
+        attempt.goes_on = cut.is_remembered
+        if not cut.is_remembered:
+            attempt.user_text = cut.user_text
+        if cut.clauses:
+            self._say(attempt, cut.clauses)
 
     def _send(self, taken: bool, attempt: Attempt, stage: str) -> None:
         if not taken:
@@ -201,6 +256,8 @@ class Orders:
             attempt.marks.ended_frames, attempt.marks.paused_frames = self._ends[command.turn]
         attempt.commit(now)
         self._playout.commit(attempt.key)
+        if attempt.is_rest and not attempt.clauses:  # what it takes up was as good as over
+            self._playout.finish(attempt.key)
         self._log.emit("committed", now, command.turn, draft=command.draft)
 
     def _discard(self, command: Discard, now: int) -> None:
@@ -263,7 +320,14 @@ class Orders:
         if not attempt.is_over:  # a yield may come when the last frame has just been played
             attempt.is_over = True
             heard = attempt.heard(fact.played_frames)
-            self._remember(attempt, heard, is_interrupted=is_interrupted)
+            is_remembered = self._remember(attempt, heard, is_interrupted=is_interrupted)
+            if is_interrupted:
+                self._cut = Cut(
+                    key=attempt.key,
+                    clauses=attempt.rest(fact.played_frames),
+                    user_text=attempt.user_text,
+                    is_remembered=is_remembered,
+                )
         return (Yielded if is_interrupted else PlaybackFinished)(turn=turn, draft=draft)
 
     def _playback_started(self, attempt: Attempt, fact: PlayoutFact) -> Event:
@@ -277,7 +341,9 @@ class Orders:
         self._log.emit("timings", first_out, attempt.turn, **attempt.timings)
         return PlaybackStarted(turn=attempt.turn, draft=attempt.draft, at_frames=first_out)
 
-    def _remember(self, attempt: Attempt, heard: Heard, *, is_interrupted: bool) -> None:
+    def _remember(self, attempt: Attempt, heard: Heard, *, is_interrupted: bool) -> bool:
+        """Tell what was heard of a reply, and put it into the history; False if it is not worth
+        it."""
         event = "yielded" if is_interrupted else "playback_finished"
         self._heard[attempt.turn] = heard.text
         if attempt.marks.first_out_frames is not None or is_interrupted:
@@ -289,12 +355,15 @@ class Orders:
                 heard=heard.text,
                 exact=heard.is_exact,
             )
+        if attempt.goes_on:
+            self._history.go_on(heard.text, is_interrupted=is_interrupted)
+            return True
         was_audible = attempt.marks.first_out_frames is not None
-        if attempt.user_text and (heard.text or was_audible):
-            exchange = Exchange(
-                user=attempt.user_text, heard=heard.text, is_interrupted=is_interrupted
-            )
-            self._history.append(exchange)
+        if not attempt.user_text or not (heard.text or was_audible):
+            return False
+        exchange = Exchange(user=attempt.user_text, heard=heard.text, is_interrupted=is_interrupted)
+        self._history.append(exchange)
+        return True
 
     # --- failures ----------------------------------------------------------------------------
 

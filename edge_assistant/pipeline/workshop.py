@@ -10,24 +10,27 @@ from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.llm.history import History
 from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline.attempt import Attempt
-from edge_assistant.pipeline.loading import Engines
-from edge_assistant.pipeline.stage import Stage
-from edge_assistant.pipeline.tokens import TokenLedger
-from edge_assistant.pipeline.workers import (
+from edge_assistant.pipeline.jobs import (
     AnswerJob,
-    Heard,
-    Judge,
     JudgeJob,
+    PartialJob,
     Post,
     PrefillJob,
-    Speaker,
+    ReadJob,
     SpeakJob,
     SwapJob,
-    Thinker,
     TranscribeJob,
-    Transcriber,
 )
+from edge_assistant.pipeline.judge import Judge
+from edge_assistant.pipeline.loading import Engines
+from edge_assistant.pipeline.scheduler import Scheduler
+from edge_assistant.pipeline.speaker import Speaker
+from edge_assistant.pipeline.stage import Stage
+from edge_assistant.pipeline.thinker import Thinker
+from edge_assistant.pipeline.tokens import TokenLedger
+from edge_assistant.pipeline.transcriber import Transcriber
 from edge_assistant.stt.protocol import Recognizer
+from edge_assistant.stt.running import Heard
 from edge_assistant.trace import EventLog
 from edge_assistant.tts.protocol import Voice
 
@@ -35,8 +38,10 @@ OnAttemptFailed = Callable[[str, Attempt, EdgeAssistantError], None]
 AnyJob = (
     JudgeJob
     | TranscribeJob
+    | PartialJob
     | AnswerJob
     | PrefillJob
+    | ReadJob
     | SpeakJob
     | SwapJob[Recognizer]
     | SwapJob[LanguageModel]
@@ -58,6 +63,7 @@ class Workshop:
         history: History,
         log: EventLog,
         clock: SampleClock,
+        scheduler: Scheduler,
         system_prompt: str,
     ) -> None:
         self._engines = engines
@@ -66,11 +72,21 @@ class Workshop:
         self.tokens = TokenLedger()
         self.judge: Stage[JudgeJob] | None = None
         if engines.turn_detector is not None:
-            judge = Judge(engines.turn_detector, heard, post)
+            judge = Judge(engines.turn_detector, heard, post, log, clock, scheduler)
             self.judge = Stage("judge", judge.handle, self._failed, capacity=4)
-        self._transcriber = Transcriber(engines.recognizer, heard, post, log, clock)
-        self._speaker = Speaker(engines.voice, playout, log, clock, language=engines.language)
-        self.stt: Stage[TranscribeJob | SwapJob[Recognizer]] = Stage(
+        self._speaker = Speaker(
+            engines.voice, playout, log, clock, scheduler=scheduler, language=engines.language
+        )
+        self._transcriber = Transcriber(
+            engines.recognizer,
+            heard,
+            post,
+            log,
+            clock,
+            scheduler=scheduler,
+            spoken=self._speaker.recent,
+        )
+        self.stt: Stage[TranscribeJob | PartialJob | SwapJob[Recognizer]] = Stage(
             "stt", self._transcriber.handle, self._failed, capacity=8
         )
         self.tts: Stage[SpeakJob | SwapJob[Voice]] = Stage(
@@ -83,9 +99,11 @@ class Workshop:
             voice=self.tts.channel,
             tokens=self.tokens,
             post=post,
+            log=log,
             clock=clock,
+            scheduler=scheduler,
         )
-        self.llm: Stage[AnswerJob | PrefillJob | SwapJob[LanguageModel]] = Stage(
+        self.llm: Stage[AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]] = Stage(
             "llm", self._thinker.handle, self._failed, capacity=8
         )
 

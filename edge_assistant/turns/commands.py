@@ -50,6 +50,25 @@ class JudgeTurn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribePartial:
+    """Look at what was said so far, if there is time; the user is still speaking."""
+
+    turn: int
+    from_frames: int
+    to_frames: int
+    breaks: tuple[int, ...] = ()
+    """Middles of the inner pauses, in order: before them the text may be frozen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAhead:
+    """Let the language model read `text`, the beginning of what the user is saying."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartDraft:
     """Transcribe the audio between the two positions, as attempt `draft` at a reply to `turn`."""
 
@@ -57,6 +76,8 @@ class StartDraft:
     draft: int
     from_frames: int
     to_frames: int
+    breaks: tuple[int, ...] = ()
+    """As for `TranscribePartial`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +99,16 @@ class Speak:
     draft: int
     text: str
     request: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoOn:
+    """Speak on where the reply `after` (turn, draft) was made to yield, from the clause that was
+    cut; hold the audio until Commit."""
+
+    turn: int
+    draft: int
+    after: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +181,12 @@ Command = (
     | ResumeTurn
     | EndTurn
     | JudgeTurn
+    | TranscribePartial
+    | ReadAhead
     | StartDraft
     | Answer
     | Speak
+    | GoOn
     | Commit
     | Discard
     | Conclude

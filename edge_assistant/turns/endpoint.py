@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
-BIAS: Final = 2.13
-BY_SOUND: Final = 0.33
-BY_WORDS: Final = 0.96
-"""Log odds that the turn ends, from the log odds of the two judges: a logistic regression over 56
-places of recorded requests (36 ends, 20 inner pauses, 36 speakers), with Smart Turn v3.2 and
-SmolLM2-135M. Held out by speaker its AUC is 0.90, that of the sound 0.77, of the words 0.88.
-`python -m tests.figures.endpoint` fits them again ("both, requests only")."""
-
-OPEN: Final = 0.5
-OVER: Final = 0.73
-"""Chosen by looking at those same places, so what follows is a hope and no measurement.
-Below the first the longest wait, above the second the shortest. In those recordings, held out by
-speaker: 200 ms of wait in 75 of 100 ends, 830 ms or less in 90; and a fifth to a quarter of the
-inner pauses of 0.3 to 1.0 s are taken for the end, mostly after what would have been a whole
-sentence."""
+from edge_assistant.turns.settings import Settings
 
 LEAST: Final = 1e-3
 """A judge who says never, or always, is taken at a thousand to one."""
@@ -45,26 +32,37 @@ def wait_ms(probability: float | None, *, min_wait_ms: int, max_wait_ms: int) ->
     return round(max_wait_ms - (max_wait_ms - min_wait_ms) * p)
 
 
-def end_probability(*, by_sound: float | None, by_words: float) -> float:
-    """Probability that the turn ends here, of two judges who hear different things.
+def end_probability(
+    *, by_sound: float | None, by_words: float, is_closed: bool, weights: Sequence[float]
+) -> float:
+    """Probability that the turn ends here: a logistic regression over judges who hear different
+    things.
 
     Args:
-        by_sound: the turn detector's; None (or NaN) where it has said nothing.
+        by_sound: the turn detector's probability; None (or NaN) where it has said nothing.
         by_words: the language model's, of the transcript.
+        is_closed: the recogniser closed the transcript like a sentence. Moonshine hears a comma at
+            12 of 20 inner pauses and at 5 of 36 ends of recorded requests.
+        weights: bias; weights of the log odds of the sound and of the words; weight of a transcript
+            that is not closed.
     """
-    odds = BIAS + BY_WORDS * _log_odds(by_words)
+    bias, sound, words, unclosed = weights
+    odds = bias + words * _log_odds(by_words) + (0.0 if is_closed else unclosed)
     if by_sound is not None and not math.isnan(by_sound):
-        odds += BY_SOUND * _log_odds(by_sound)
+        odds += sound * _log_odds(by_sound)
     return 1.0 / (1.0 + math.exp(-odds))
 
 
-def wait_of_both_ms(
-    *, by_sound: float | None, by_words: float, min_wait_ms: int, max_wait_ms: int
+def wait_of_all_ms(
+    *, by_sound: float | None, by_words: float, is_closed: bool, rules: Settings
 ) -> int:
     """The wait when the words of the turn are known too: short as soon as its end is likely."""
-    probability = end_probability(by_sound=by_sound, by_words=by_words)
-    share = (probability - OPEN) / (OVER - OPEN)
-    return wait_ms(min(max(share, 0.0), 1.0), min_wait_ms=min_wait_ms, max_wait_ms=max_wait_ms)
+    probability = end_probability(
+        by_sound=by_sound, by_words=by_words, is_closed=is_closed, weights=rules.end_weights
+    )
+    unsure, sure = rules.end_range
+    share = min(max((probability - unsure) / (sure - unsure), 0.0), 1.0)
+    return wait_ms(share, min_wait_ms=rules.min_wait_ms, max_wait_ms=rules.max_wait_ms)
 
 
 def _log_odds(probability: float) -> float:

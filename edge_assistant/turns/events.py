@@ -77,6 +77,18 @@ class WordsJudged:
     turn: int
     draft: int
     probability: float
+    is_closed: bool = True
+    """The recogniser put a full stop, a question mark or the like behind them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialTranscribed:
+    """What the user has said so far was looked at while he went on speaking."""
+
+    turn: int
+    stable: str
+    """The words that are not going to change; empty where there are none yet, or nobody had the
+    time to look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +98,8 @@ class Transcribed:
     turn: int
     draft: int
     text: str
+    is_echo: bool = False
+    """These are words that the assistant itself has just spoken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +173,7 @@ Event = (
     | SpeechFact
     | TurnJudged
     | WordsJudged
+    | PartialTranscribed
     | Transcribed
     | PlaybackStarted
     | PlaybackFinished

@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from edge_assistant.audio.format import frames_of_ms
-from edge_assistant.turns import listening, overlap, replying
-from edge_assistant.turns.commands import Answer, Command, Commit, EndTurn, FinishTurn, Speak
+from edge_assistant.turns import listening, overlap, partials, replying
+from edge_assistant.turns.commands import Answer, Commit, EndTurn, FinishTurn, Speak
 from edge_assistant.turns.events import (
     Event,
     OnsetDropped,
     Outcome,
+    PartialTranscribed,
     PlaybackFinished,
     PlaybackStarted,
     PushPressed,
@@ -54,7 +55,7 @@ def step(state: State, event: Event, rules: Settings) -> Step:
     if _is_deaf(state, rules) and isinstance(
         event, SpeechOnset | OnsetDropped | SpeechStarted | SpeechPaused
     ):
-        return state, ()
+        return _deaf(state, event), ()
     match event:
         case Tick():
             return _tick(replace(state, now_frames=event.at_frames), event, rules)
@@ -70,6 +71,8 @@ def step(state: State, event: Event, rules: Settings) -> Step:
             return listening.turn_judged(state, event, rules), ()
         case WordsJudged():
             return listening.words_judged(state, event, rules), ()
+        case PartialTranscribed():
+            return partials.partial_transcribed(state, event)
         case Transcribed():
             return replying.transcribed(state, event, rules)
         case PlaybackStarted():
@@ -95,16 +98,26 @@ def _is_deaf(state: State, rules: Settings) -> bool:
     return rules.listen == "push" or pushed
 
 
+def _deaf(state: State, event: Event) -> State:
+    """While the key is held a pause is only a place where the text may be parted."""
+    user = state.user
+    if user is None or not user.pushed or not isinstance(event, SpeechPaused):
+        return state
+    middle = (event.ended_frames + event.at_frames) // 2
+    return replace(state, user=replace(user, breaks=(*user.breaks, middle)))
+
+
 def _tick(state: State, tick: Tick, rules: Settings) -> Step:
     user = state.user
     if user is None:
         return _start_request(state) if state.reply is None else (state, ())
     if user.phase is UserPhase.PAUSED:
         return _endpoint(state, user, rules) if _is_due(state, user) else (state, ())
-    commands: tuple[Command, ...] = ()
     if tick.is_voiced and state.replies_in(ReplyPhase.SPEAKING):
         state, commands = _overlap(state, user, rules)
-        user = state.user or user
+    else:
+        state, commands = partials.look(state, user, rules)
+    user = state.user or user
     if state.now_frames - user.started_frames < frames_of_ms(rules.max_utterance_ms):
         return state, commands
     if state.replies_in(ReplyPhase.YIELDING):
@@ -124,6 +137,7 @@ def _overlap(state: State, user: UserTurn, rules: Settings) -> Step:
         barge_in_ms=rules.barge_in_ms,
         probe_ms=rules.probe_ms,
         probes=user.probes,
+        is_wordless=user.is_wordless,
         by_duration=rules.barge_in and rules.listen == "open",
     )
     match verdict:
@@ -133,7 +147,8 @@ def _overlap(state: State, user: UserTurn, rules: Settings) -> Step:
             return state, (*dropped, *yielded)
         case overlap.Overlap.PROBE if state.check is None:
             now = state.now_frames
-            probe = draft_of(replace(user, ended_frames=now, paused_frames=now), now, rules)
+            heard = replace(user, ended_frames=now, paused_frames=now)
+            probe = draft_of(heard, now, rules, alone=True)
             user = replace(user, drafts=probe.draft, probes=user.probes + 1)
             return replace(state, user=user, check=(probe.turn, probe.draft)), (probe,)
         case _:

@@ -36,7 +36,10 @@ def yield_reply(state: State) -> Step:
         return state, ()
     silenced = replace(reply, phase=ReplyPhase.YIELDING)
     command = Yield(turn=reply.turn, draft=reply.draft)
-    return replace(state, reply=silenced, ducked=False), (command,)
+    user = state.user
+    if user is not None and user.turn != reply.turn:
+        user = replace(user, interrupted=(reply.turn, reply.draft))
+    return replace(state, user=user, reply=silenced, ducked=False), (command,)
 
 
 def duck_if_speaking(state: State, rules: Settings) -> Step:
@@ -82,17 +85,32 @@ def start_draft(state: State, user: UserTurn, rules: Settings, *, phase: ReplyPh
         draft=user.drafts + 1,
         phase=phase,
         started_frames=user.started_frames,
+        ended_frames=user.ended_frames,
+        whole_frames=user.heard_from_frames,
+        breaks=user.breaks,
+        interrupted=user.interrupted,
         ends_in_aside=user.resumed and stretch_frames <= frames_of_ms(ASIDE_MS),
     )
     state = replace(state, user=replace(user, drafts=reply.draft), reply=reply)
     return state, (draft_of(user, state.now_frames, rules),)
 
 
-def draft_of(user: UserTurn, now_frames: int, rules: Settings) -> StartDraft:
+def draft_of(
+    user: UserTurn, now_frames: int, rules: Settings, *, alone: bool = False
+) -> StartDraft:
+    """The next transcript of the turn; `alone`: without the turn that it goes on with."""
     heard_to = max(user.ended_frames + frames_of_ms(TAIL_MS), user.paused_frames)
     return StartDraft(
         turn=user.turn,
         draft=user.drafts + 1,
-        from_frames=max(0, user.started_frames - frames_of_ms(rules.preroll_ms)),
+        from_frames=heard_from(user, rules, alone=alone),
         to_frames=min(heard_to, max(now_frames, user.paused_frames)),
+        breaks=user.breaks,
     )
+
+
+def heard_from(user: UserTurn, rules: Settings, *, alone: bool = False) -> int:
+    """Where the audio of the turn begins, in frames."""
+    whole = None if alone else user.heard_from_frames
+    start = user.started_frames if whole is None else whole
+    return max(0, start - frames_of_ms(rules.preroll_ms))

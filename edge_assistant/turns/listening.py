@@ -15,7 +15,7 @@ from edge_assistant.turns.commands import (
     PauseTurn,
     ResumeTurn,
 )
-from edge_assistant.turns.endpoint import wait_ms, wait_of_both_ms
+from edge_assistant.turns.endpoint import wait_ms, wait_of_all_ms
 from edge_assistant.turns.events import (
     Outcome,
     PushPressed,
@@ -42,6 +42,11 @@ WORDS_MS: Final = 250
 short turn take 150 to 250 ms on two cores."""
 
 
+GOES_ON_MS: Final = 1_500
+"""Whoever speaks on so soon after his own last word, when a reply has begun, says the rest of his
+sentence. People who interrupt have listened for longer."""
+
+
 def speech_started(state: State, event: SpeechStarted, rules: Settings) -> Step:
     user, reply = state.user, state.reply
     if user is not None:
@@ -54,19 +59,37 @@ def speech_started(state: State, event: SpeechStarted, rules: Settings) -> Step:
         and reply.started_frames is not None
     ):
         return _reopen(state, reply, reply.started_frames, event)
-    commands: tuple[Command, ...] = ()
-    if state.replies_in(ReplyPhase.COMMITTED):
-        state, commands = yield_reply(state)
     turn = state.next_turn
     user = UserTurn(
         turn=turn,
         started_frames=event.started_frames,
         talking_from_frames=event.started_frames,
     )
-    state = replace(state, user=user, next_turn=turn + 1)
+    state = replace(state, user=_going_on(user, reply), next_turn=turn + 1)
+    commands: tuple[Command, ...] = ()
+    if state.replies_in(ReplyPhase.COMMITTED):
+        state, commands = yield_reply(state)
     state, ducked = duck_if_speaking(state, rules)
     opened = OpenTurn(turn=turn, started_frames=event.started_frames)
     return state, (*commands, opened, *ducked)
+
+
+def _going_on(user: UserTurn, reply: Reply | None) -> UserTurn:
+    """The turn, joined with the one before where the reply to that has only just begun: whoever
+    goes on so soon had not finished."""
+    if (
+        reply is None
+        or reply.started_frames is None
+        or reply.phase is not ReplyPhase.SPEAKING  # told to be silent
+    ):
+        return user
+    pause = user.started_frames - reply.ended_frames
+    if not 0 < pause <= frames_of_ms(GOES_ON_MS):
+        return user
+    middle = reply.ended_frames + pause // 2
+    whole = reply.started_frames if reply.whole_frames is None else reply.whole_frames
+    breaks = (*reply.breaks, middle)
+    return replace(user, heard_from_frames=whole, breaks=breaks, resumed=True)
 
 
 def _resume(state: State, user: UserTurn, event: SpeechStarted, rules: Settings) -> Step:
@@ -80,9 +103,11 @@ def _resume(state: State, user: UserTurn, event: SpeechStarted, rules: Settings)
         user,
         phase=UserPhase.TALKING,
         talking_from_frames=event.started_frames,
+        breaks=(*user.breaks, (user.ended_frames + event.started_frames) // 2),
         by_sound=None,
         by_words=None,
         probes=0,
+        is_wordless=False,
         overlapped=False,
         resumed=True,
     )
@@ -98,6 +123,9 @@ def _reopen(state: State, reply: Reply, started_frames: int, event: SpeechStarte
         started_frames=started_frames,
         talking_from_frames=event.started_frames,
         drafts=reply.draft,
+        heard_from_frames=reply.whole_frames,
+        breaks=(*reply.breaks, (reply.ended_frames + event.started_frames) // 2),
+        interrupted=reply.interrupted,
         resumed=True,
     )
     return replace(state, user=user), (*commands, ResumeTurn(turn=reply.turn))
@@ -121,6 +149,7 @@ def speech_paused(state: State, event: SpeechPaused, rules: Settings) -> Step:
         phase=UserPhase.PAUSED,
         ended_frames=event.ended_frames,
         paused_frames=event.at_frames,
+        partial_frames=0,
         overlapped=over_reply,
     )
     user = _waiting(user, rules)
@@ -132,7 +161,7 @@ def speech_paused(state: State, event: SpeechPaused, rules: Settings) -> Step:
     )
     if over_reply:
         state, dropped = drop_check(state)
-        check = draft_of(user, event.at_frames, rules)
+        check = draft_of(user, event.at_frames, rules, alone=True)
         user = replace(user, drafts=check.draft)
         state = replace(state, user=user, check=(check.turn, check.draft))
         state, unducked = unduck_if_alone(state)
@@ -167,7 +196,8 @@ def words_judged(state: State, event: WordsJudged, rules: Settings) -> State:
         or (reply.turn, reply.draft) != (event.turn, event.draft)
     ):
         return state  # about words that are out of date
-    return replace(state, user=_waiting(replace(user, by_words=event.probability), rules))
+    user = replace(user, by_words=event.probability, is_closed=event.is_closed)
+    return replace(state, user=_waiting(user, rules))
 
 
 def _waiting(user: UserTurn, rules: Settings, *, is_drafted: bool = False) -> UserTurn:
@@ -176,11 +206,12 @@ def _waiting(user: UserTurn, rules: Settings, *, is_drafted: bool = False) -> Us
     While a draft is being made its words are waited for, though not for long: what the sound alone
     says is worth much less.
     """
-    bounds = {"min_wait_ms": rules.min_wait_ms, "max_wait_ms": rules.max_wait_ms}
     if user.by_words is not None:
-        wait = wait_of_both_ms(by_sound=user.by_sound, by_words=user.by_words, **bounds)
+        wait = wait_of_all_ms(
+            by_sound=user.by_sound, by_words=user.by_words, is_closed=user.is_closed, rules=rules
+        )
     else:
-        wait = wait_ms(user.by_sound, **bounds)
+        wait = wait_ms(user.by_sound, min_wait_ms=rules.min_wait_ms, max_wait_ms=rules.max_wait_ms)
         if is_drafted:
             wait = max(wait, rules.min_wait_ms + WORDS_MS)
     return replace(user, deadline_frames=user.ended_frames + frames_of_ms(wait))

@@ -80,6 +80,19 @@ def is_backchannel(text: str, backchannels: Iterable[str], *, is_whole: bool = T
     return True
 
 
+def repeats(text: str, spoken: str) -> bool:
+    """Whether two or more words are, one after the other, among those just `spoken`: an echo may
+    lose a word or get one wrong, so four in five are enough."""
+    words, own = words_of(text), words_of(spoken)
+    if len(words) < 2:
+        return False
+    longest = SequenceMatcher(None, words, own, autojunk=False).find_longest_match()
+    begin = max(0, longest.b - longest.a - 1)
+    near = own[begin : begin + len(words) + 2]  # common words are everywhere
+    blocks = SequenceMatcher(None, words, near, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks) >= ALIKE * len(words)
+
+
 def after_wake_phrase(text: str, wake_phrase: str) -> str | None:
     """The rest of `text` after the wake phrase at its start, or after what sounds like it; None
     where it does not start so."""

@@ -14,6 +14,7 @@ from edge_assistant.turns.commands import (
     Discard,
     EndTurn,
     FinishTurn,
+    GoOn,
     Speak,
 )
 from edge_assistant.turns.events import (
@@ -51,7 +52,10 @@ def transcribed(state: State, event: Transcribed, rules: Settings) -> Step:
         return state, ()
     if _is_stop(event.text, rules, at_end=reply.ends_in_aside):
         return _drop(state, reply, "stop", Outcome.STOPPED)
-    if not event.text:
+    is_aside = event.is_echo or is_backchannel(event.text, rules.backchannels)
+    if not event.text or (reply.interrupted and is_aside):
+        if reply.interrupted and reply.phase is ReplyPhase.COMMITTED:
+            return _go_on(state, reply, reply.interrupted)
         return _drop(state, reply, "nothing said", Outcome.IGNORED)
     if rules.listen != "wake":
         return state, (Answer(turn=event.turn, draft=event.draft, text=event.text),)
@@ -80,6 +84,18 @@ def _if_addressed(state: State, reply: Reply, event: Transcribed, rules: Setting
     return state, (Answer(turn=event.turn, draft=event.draft, text=text),)
 
 
+def _go_on(state: State, reply: Reply, after: tuple[int, int]) -> Step:
+    """A reply yielded to something that was not meant to stop it: speak on."""
+    rest = replace(
+        reply, draft=reply.draft + 1, started_frames=None, whole_frames=None, interrupted=None
+    )
+    return replace(state, reply=rest), (
+        Discard(turn=reply.turn, draft=reply.draft, reason="nothing said"),
+        GoOn(turn=rest.turn, draft=rest.draft, after=after),
+        Commit(turn=rest.turn, draft=rest.draft),
+    )
+
+
 def _drop(state: State, reply: Reply, reason: str, outcome: Outcome) -> Step:
     discard = Discard(turn=reply.turn, draft=reply.draft, reason=reason)
     state = replace(state, reply=None)
@@ -98,8 +114,9 @@ def _checked(state: State, event: Transcribed, rules: Settings) -> Step:
     if user is None or user.turn != event.turn:
         return state, (discard,)
     if user.phase is UserPhase.TALKING:
-        if is_backchannel(event.text, rules.backchannels, is_whole=False):
-            return state, (discard,)
+        if event.is_echo or is_backchannel(event.text, rules.backchannels, is_whole=False):
+            user = replace(user, is_wordless=event.is_echo or not event.text)
+            return replace(state, user=user), (discard,)
         state, yielded = yield_reply(state)
         return state, (discard, *yielded)
     if _is_stop(event.text, rules):
@@ -114,6 +131,7 @@ def _checked(state: State, event: Transcribed, rules: Settings) -> Step:
         state, yielded = yield_reply(replace(state, user=replace(user, overlapped=False)))
         return state, (discard, *yielded)
     by_words = rules.probe_ms > 0 and rules.barge_in and rules.listen == "open"
+    by_words = by_words and not event.is_echo
     if by_words and not is_backchannel(event.text, rules.backchannels):
         state, yielded = yield_reply(replace(state, user=replace(user, overlapped=False)))
         return state, (discard, *yielded)

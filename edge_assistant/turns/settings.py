@@ -21,12 +21,22 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Silence before the turn is taken as over, in ms, when the turn detector is sure that it is
     (end probability 1)."""
 
-    max_wait_ms: Annotated[int, Meta(ge=100, le=10_000)] = 1_200
+    max_wait_ms: Annotated[int, Meta(ge=100, le=10_000)] = 1_100
     """The same when the turn detector is sure that it is not (end probability 0); not below
     `min_wait_ms`."""
 
-    pause_ms: Annotated[int, Meta(ge=20, le=2_000)] = 100
-    """Silence that counts as a pause, in ms: the turn detector is asked then."""
+    end_weights: tuple[float, float, float, float] = (2.51, 0.31, 0.87, -1.32)
+    """What a pause is judged by: bias, weights of the log odds that the turn detector and the
+    language model give for the end of the turn, and what is added where the transcript is not
+    closed like a sentence. Fitted with the models of the starter pack; other models want others."""
+
+    end_range: tuple[float, float] = (0.68, 0.73)
+    """The probability at which a pause is waited out for `max_wait_ms`, and the one at which
+    `min_wait_ms` will do; between the two the wait falls evenly."""
+
+    pause_ms: Annotated[int, Meta(ge=20, le=2_000)] = 64
+    """Silence that counts as a pause, in ms (two windows of Silero): a draft is begun and the turn
+    detector asked then."""
 
     min_speech_ms: Annotated[int, Meta(ge=10, le=1_000)] = 96
     """Speech that counts as speech, in ms (three windows of Silero); what is shorter is a click."""
@@ -43,39 +53,70 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     barge_in: bool = True
     """Whether the user can interrupt a reply by talking. A stop phrase works either way."""
 
-    barge_in_ms: Annotated[int, Meta(ge=30, le=3_000)] = 700
-    """Speech of the user over a reply, in ms, that makes the reply yield whatever its words."""
+    barge_in_ms: Annotated[int, Meta(ge=30, le=3_000)] = 1_500
+    """Speech of the user over a reply, in ms, that makes the reply yield whatever its words; twice
+    that where no words can be found in it. Without `probe_ms` nothing else makes it yield, and 300
+    is a good value."""
 
     probe_ms: Annotated[int, Meta(ge=0, le=3_000)] = 250
-    """Speech of the user over a reply, in ms, after which its words are looked at: a listener's
-    response lets the reply go on, anything else makes it yield. 0: only the length counts."""
+    """Speech of the user over a reply, in ms, after which its words are looked at, and from one
+    look to the next: a listener's response lets the reply go on, anything else makes it yield. 0:
+    only the length counts."""
 
     backchannels: tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...] = (
+        "absolutely",
         "ah",
         "aha",
+        "all right",
         "alright",
+        "amazing",
+        "awesome",
         "cool",
+        "definitely",
+        "exactly",
+        "fair enough",
+        "fine",
+        "go on",
         "good",
+        "got it",
+        "gotcha",
         "great",
         "hm",
         "hmm",
         "huh",
+        "i know",
         "i see",
+        "interesting",
+        "makes sense",
         "mhm",
         "mm",
         "mm hmm",
         "nice",
+        "no way",
+        "of course",
         "oh",
+        "oh my",
         "ok",
         "okay",
+        "ooh",
+        "perfect",
         "really",
         "right",
         "sure",
+        "that's right",
+        "that's true",
+        "totally",
+        "true",
+        "uh",
         "uh huh",
+        "um",
+        "understood",
+        "very good",
         "wow",
         "yeah",
         "yep",
         "yes",
+        "yup",
     )
     """What a listener says to show that he listens; case and punctuation do not count. Five and six
     of them are the most typical of American and British English (Ward, Backchannel Facts)."""
@@ -103,15 +144,21 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     """What silences the assistant when nothing else was said; case and punctuation do not count."""
 
+    partials: bool = True
+    """Whether what the user says is transcribed and given to the language model while he speaks, so
+    that little is left to do when he is done."""
+
     draft_at: Literal["endpoint", "pause"] = "pause"
     """When a reply is begun: already at a pause (`pause`), held back until the turn is over and
     thrown away if the user goes on; its words help to judge whether it is over. Or only then
     (`endpoint`)."""
 
-    max_drafts: Annotated[int, Meta(ge=0, le=100)] = 6
+    max_drafts: Annotated[int, Meta(ge=0, le=100)] = 20
     """Attempts in one turn of the user; who pauses more often is answered once the turn is over."""
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.end_range[0] < self.end_range[1] <= 1.0:
+            raise ValueError(f"`end_range` {list(self.end_range)} must rise, from 0 to 1 at most")
         if self.max_wait_ms < self.min_wait_ms:
             raise ValueError(
                 f"`max_wait_ms` ({self.max_wait_ms}) is below `min_wait_ms` ({self.min_wait_ms})"

@@ -47,12 +47,28 @@ class UserTurn:
     """Probability that the turn ends with this pause, by its sound; None until it is judged."""
     by_words: float | None = None
     """The same by its words; None without a draft."""
+    is_closed: bool = True
+    """Those words are closed like a sentence."""
     drafts: int = 0
+    breaks: tuple[int, ...] = ()
+    """Middles of the pauses that the turn has gone on after, in order."""
+    partial_frames: int = 0
+    """When the look at what was said so far was ordered; 0 while none is under way."""
+    partial_due_frames: int = 0
+    """Not before may it be looked at again."""
+    stable: str = ""
+    """Its beginning that the language model has been given to read."""
     probes: int = 0
     """How often the words of this stretch, spoken over a reply, were looked at."""
     overlapped: bool = False
     """Spoken over a reply that did not yield to it: a backchannel unless its words say
     otherwise."""
+    interrupted: tuple[int, int] | None = None
+    """(turn, draft) of the reply that yielded to it."""
+    heard_from_frames: int | None = None
+    """Start of the turn before, where this one only goes on with it: the reply came too soon."""
+    is_wordless: bool = False
+    """What was spoken over a reply so far holds no words that the recogniser could find."""
     resumed: bool = False
     """The user went on after a pause, or after the turn had been taken for finished."""
     pushed: bool = False
@@ -69,6 +85,14 @@ class Reply:
     started_frames: int | None = None
     """Start of the user's turn, so that it can be reopened; None where a program asked for the
     reply."""
+    ended_frames: int = 0
+    """End of the user's speech that it answers."""
+    whole_frames: int | None = None
+    """Start of the turn that the user's turn went on with, if it did."""
+    breaks: tuple[int, ...] = ()
+    """Of the user's turn."""
+    interrupted: tuple[int, int] | None = None
+    """(turn, draft) of the reply that yielded to the user's turn."""
     ends_in_aside: bool = False
     """After a pause came one short stretch of speech: a stop phrase there asks for silence."""
     failed: bool = False

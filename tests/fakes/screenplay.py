@@ -1,15 +1,17 @@
-"""A conversation in virtual time: the real floor, segmenter and playout, with scripted people and
-engines.
+"""A conversation in virtual time: the real floor, orders, segmenter, playout and history, with
+scripted people and engines.
 
 Nothing sleeps and nothing is random: one call of `run` plays minutes in milliseconds, and the same
 script always gives the same log. Each reply's audio is a constant that names its turn and draft, so
-the output tells whose voice was heard in every frame.
+the output tells whose voice was heard in every frame; its words name them too, so the history tells
+what is taken for heard.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -19,27 +21,33 @@ import numpy as np
 from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE, Samples
 from edge_assistant.audio.playout import Key, Playout
 from edge_assistant.cancel import CancelToken
-from edge_assistant.turns.commands import (
-    Answer,
-    Command,
-    Commit,
-    Conclude,
-    Discard,
-    Duck,
-    FinishTurn,
-    JudgeTurn,
-    Speak,
-    StartDraft,
-    Unduck,
-    Yield,
+from edge_assistant.clock import SampleClock
+from edge_assistant.errors import EdgeAssistantError
+from edge_assistant.llm.history import History
+from edge_assistant.llm.protocol import LanguageModel
+from edge_assistant.pipeline.attempt import Attempt
+from edge_assistant.pipeline.channel import Channel
+from edge_assistant.pipeline.jobs import (
+    AnswerJob,
+    JudgeJob,
+    PartialJob,
+    PrefillJob,
+    ReadJob,
+    SpeakJob,
+    SwapJob,
+    TranscribeJob,
 )
+from edge_assistant.pipeline.orders import Orders
+from edge_assistant.pipeline.tokens import TokenLedger
+from edge_assistant.stt.protocol import Recognizer
+from edge_assistant.trace import EventLog
+from edge_assistant.tts.protocol import SpeechChunk, Voice, WordMark
+from edge_assistant.turns.commands import Command, FinishTurn
 from edge_assistant.turns.events import (
     Event,
     OnsetDropped,
     Outcome,
-    PlaybackFinished,
-    PlaybackStarted,
-    ReplyFailed,
+    PartialTranscribed,
     Requested,
     SpeechOnset,
     SpeechPaused,
@@ -48,7 +56,6 @@ from edge_assistant.turns.events import (
     Transcribed,
     TurnJudged,
     WordsJudged,
-    Yielded,
 )
 from edge_assistant.turns.floor import step
 from edge_assistant.turns.settings import Settings
@@ -56,6 +63,11 @@ from edge_assistant.turns.state import State
 from edge_assistant.vad.segmenter import Segmenter
 
 C = TypeVar("C", bound=Command)
+J = TypeVar("J")
+
+BROKEN = EdgeAssistantError("engine-broke", "it broke", "mend it")
+CLAUSES = 4
+"""Of every reply."""
 
 
 class VirtualClock:
@@ -75,11 +87,18 @@ class Line:
     start_s: float
     end_s: float
     text: str
+    is_echo: bool = False
+    """It is the loudspeaker that was heard."""
 
 
 def voice_of(key: Key) -> float:
     """The sample value that stands for a reply's voice."""
     return 0.1 * (key[0] % 8) + 0.01 * key[1]
+
+
+def clause_of(key: Key, number: int) -> str:
+    """Two words that name the reply they belong to."""
+    return f"{key[0]}-{key[1]}-{number}a {key[0]}-{key[1]}-{number}b"
 
 
 @dataclass
@@ -89,6 +108,8 @@ class Screenplay:
     rules: Settings = field(default_factory=Settings)
     judge_ms: int = 30
     stt_ms: int = 50
+    partial_ms: int = 50
+    """What a look at the words so far takes."""
     llm_ms: int = 120
     reply_s: float = 3.0
     probability: float | None = 0.9
@@ -106,10 +127,33 @@ class Screenplay:
         self.log: list[tuple[float, Command]] = []
         self.events: list[tuple[float, Event]] = []
         self.heard_frames: dict[Key, int] = {}
+        self.spoken: dict[Key, list[tuple[str, int]]] = {}
+        """The words that were given to playout, each with its last frame."""
         self.outcomes: dict[int, list[Outcome]] = {}
         self.output: list[Samples] = []
         self.playout = Playout(SAMPLE_RATE, fade_ms=self.rules.fade_ms, clock=self.clock)
-        self._tokens: dict[Key, CancelToken] = {}
+        self.history = History()
+        self._sample_clock = SampleClock(SAMPLE_RATE, 0, self.clock)
+        self._judge: Channel[JudgeJob] = Channel(4)
+        self._stt: Channel[TranscribeJob | PartialJob | SwapJob[Recognizer]] = Channel(8)
+        self._llm: Channel[AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]] = Channel(8)
+        self._tts: Channel[SpeakJob | SwapJob[Voice]] = Channel(32)
+        self.orders = Orders(
+            playout=self.playout,
+            history=self.history,
+            log=EventLog(),
+            clock=self._sample_clock,
+            judge=self._judge,
+            stt=self._stt,
+            llm=self._llm,
+            tts=self._tts,
+            tokens=TokenLedger(),
+            frame_at=lambda time_s: round(time_s * SAMPLE_RATE),
+            post=self.feed,
+            on_finished=lambda *report: None,
+        )
+        self._waiting: deque[Event] = deque()
+        self._is_feeding = False
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._frames = 0
@@ -123,9 +167,11 @@ class Screenplay:
 
     # --- the script --------------------------------------------------------------------------
 
-    def user(self, start_s: float, end_s: float, text: str = "what time is it") -> Screenplay:
+    def user(
+        self, start_s: float, end_s: float, text: str = "what time is it", *, is_echo: bool = False
+    ) -> Screenplay:
         """The user speaks from `start_s` to `end_s`."""
-        self.lines.append(Line(start_s=start_s, end_s=end_s, text=text))
+        self.lines.append(Line(start_s=start_s, end_s=end_s, text=text, is_echo=is_echo))
         return self
 
     def at(self, at_s: float, action: Callable[[], None]) -> Screenplay:
@@ -158,6 +204,11 @@ class Screenplay:
         """When the nth command of a kind was given, in seconds."""
         return [at_s for at_s, command in self.log if isinstance(command, kind)][nth]
 
+    def heard_words(self, key: Key) -> list[str]:
+        """The words of a reply that were played to their end."""
+        played = self.heard_frames.get(key, 0)
+        return [word for word, end_frames in self.spoken.get(key, []) if end_frames <= played]
+
     def audio(self) -> Samples:
         """All that the loudspeaker played."""
         return np.concatenate(self.output) if self.output else np.zeros(0, np.float32)
@@ -174,15 +225,26 @@ class Screenplay:
 
     def feed(self, event: Event) -> None:
         """Let the floor know a fact and carry out what it orders."""
-        self.events.append((self.now_s, event))
-        self.state, commands = step(self.state, event, self.rules)
-        for command in commands:
-            self.log.append((self.now_s, command))
-            self._obey(command)
+        self._waiting.append(event)
+        if self._is_feeding:
+            return
+        self._is_feeding = True
+        while self._waiting:
+            fact = self._waiting.popleft()
+            self.events.append((self.now_s, fact))
+            self.state, commands = step(self.state, fact, self.rules)
+            for command in commands:
+                self.log.append((self.now_s, command))
+                if isinstance(command, FinishTurn):
+                    self.outcomes.setdefault(command.turn, []).append(command.outcome)
+                self.orders.execute(command)
+                self._take_up_work()
+        self._is_feeding = False
 
     def _block(self) -> None:
         self._frames += BLOCK_FRAMES
         self.clock.at_s = self.now_s
+        self._sample_clock.anchor(self._frames)
         talking = any(
             line.start_s <= self.now_s - BLOCK_FRAMES / SAMPLE_RATE / 2 < line.end_s
             for line in self.lines
@@ -214,96 +276,112 @@ class Screenplay:
 
     def _service(self) -> None:
         for fact in self.playout.service():
-            turn, draft = fact.key
-            match fact.kind:
-                case "started":
-                    started = PlaybackStarted(turn=turn, draft=draft, at_frames=self._frames)
-                    self.feed(started)
-                case "finished":
-                    self.heard_frames[fact.key] = fact.played_frames
-                    self.feed(PlaybackFinished(turn=turn, draft=draft))
-                case "faded":
-                    self.heard_frames[fact.key] = fact.played_frames
-                    self.feed(Yielded(turn=turn, draft=draft))
+            if fact.kind != "started":
+                self.heard_frames[fact.key] = fact.played_frames
+            event = self.orders.played(fact)
+            if event is not None:
+                self.feed(event)
 
-    def _obey(self, command: Command) -> None:
-        match command:
-            case JudgeTurn():
-                if self.probability is not None:
-                    self._later(self.judge_ms, lambda: self._judged(command))
-            case StartDraft():
-                key = (command.turn, command.draft)
-                self._later(self.stt_ms, lambda: self._transcribed(command), key)
-            case Answer() | Speak():
-                key = (command.turn, command.draft)
-                if self.words is not None and self.state.user is not None:
-                    self._later(self.words_ms, lambda: self._judge_words(key, self.words), key)
-                self._later(self.llm_ms, lambda: self._speak(key), key)
-            case Commit():
-                self.playout.commit((command.turn, command.draft))
-            case Discard():
-                key = (command.turn, command.draft)
-                self._token(key).cancel("discard")
-                self.playout.discard(key)
-            case Conclude():
-                self.playout.finish((command.turn, command.draft))
-            case Duck():
-                self.playout.duck()
-            case Unduck():
-                self.playout.unduck()
-            case Yield():
-                key = (command.turn, command.draft)
-                self._token(key).cancel("yield")
-                self.playout.yield_(key)
-            case FinishTurn():
-                self.outcomes.setdefault(command.turn, []).append(command.outcome)
-                for key, token in self._tokens.items():
-                    if key[0] == command.turn:
-                        token.cancel("over")
-                        self.playout.discard(key)
-            case _:
-                pass
+    def _take_up_work(self) -> None:
+        for judging in _jobs(self._judge):
+            if self.probability is not None:
+                self._later(self.judge_ms, judging.token, self._judged, judging)
+        for hearing in _jobs(self._stt):
+            if isinstance(hearing, TranscribeJob):
+                self._later(self.stt_ms, hearing.token, self._transcribed, hearing)
+            elif isinstance(hearing, PartialJob):
+                self._later(self.partial_ms, hearing.token, self._looked, hearing)
+        for thinking in _jobs(self._llm):
+            if isinstance(thinking, AnswerJob):
+                attempt = thinking.attempt
+                if self.words is not None and attempt.is_draft:
+                    self._later(self.words_ms, attempt.token, self._judge_words, attempt)
+                self._later(self.llm_ms, attempt.token, self._answer, attempt)
+        for speaking in _jobs(self._tts):
+            if isinstance(speaking, SpeakJob):
+                attempt = speaking.attempt
+                awaits_voice = attempt.is_on_its_way and not attempt.has_audio
+                ms = self.llm_ms if awaits_voice else 0
+                self._later(ms, speaking.token, self._say, speaking)
 
-    def _token(self, key: Key) -> CancelToken:
-        return self._tokens.setdefault(key, CancelToken())
-
-    def _later(self, delay_ms: int, action: Callable[[], None], key: Key | None = None) -> None:
-        token = None if key is None else self._token(key)
-
+    def _later(self, ms: int, token: CancelToken, work: Callable[[J], None], job: J) -> None:
         def unless_cancelled() -> None:
-            if token is None or not token.is_cancelled:
-                action()
+            if not token.is_cancelled:
+                work(job)
 
-        self.at(self.now_s + delay_ms / 1000, unless_cancelled)
+        self.at(self.now_s + ms / 1000, unless_cancelled)
 
-    def _judge_words(self, key: Key, probability: float | None) -> None:
-        if probability is not None:
-            self.feed(WordsJudged(turn=key[0], draft=key[1], probability=probability))
-
-    def _judged(self, command: JudgeTurn) -> None:
+    def _judged(self, job: JudgeJob) -> None:
         assert self.probability is not None
-        self.feed(
-            TurnJudged(
-                turn=command.turn,
-                paused_frames=command.to_frames,
-                probability=self.probability,
-            )
-        )
+        paused = job.to_frames
+        self.feed(TurnJudged(turn=job.turn, paused_frames=paused, probability=self.probability))
 
-    def _transcribed(self, command: StartDraft) -> None:
-        key = (command.turn, command.draft)
-        if self.fail("stt", key):
-            self.feed(ReplyFailed(turn=key[0], draft=key[1], notice="sorry"))
-            return
-        from_s, to_s = command.from_frames / SAMPLE_RATE, command.to_frames / SAMPLE_RATE
-        words = [line.text for line in self.lines if line.start_s < to_s and line.end_s > from_s]
-        self.feed(Transcribed(turn=key[0], draft=key[1], text=" ".join(words).strip()))
+    def _judge_words(self, attempt: Attempt) -> None:
+        assert self.words is not None
+        self.feed(WordsJudged(turn=attempt.turn, draft=attempt.draft, probability=self.words))
 
-    def _speak(self, key: Key) -> None:
-        if self.fail("llm", key):
-            self.feed(ReplyFailed(turn=key[0], draft=key[1], notice="sorry"))
+    def _heard(self, from_frames: int, to_frames: int) -> list[Line]:
+        from_s, to_s = from_frames / SAMPLE_RATE, to_frames / SAMPLE_RATE
+        return [line for line in self.lines if line.start_s < to_s and line.end_s > from_s]
+
+    def _transcribed(self, job: TranscribeJob) -> None:
+        attempt = job.attempt
+        if self.fail("stt", attempt.key):
+            self.orders.failed("stt", attempt, BROKEN)
             return
-        samples = np.full(int(self.reply_s * SAMPLE_RATE), voice_of(key), np.float32)
-        for chunk in np.array_split(samples, 4):
-            self.playout.put(key, chunk, self._token(key))
-        self.playout.finish(key)
+        lines = self._heard(job.from_frames, job.to_frames)
+        text = " ".join(line.text for line in lines).strip()
+        is_echo = bool(text) and all(line.is_echo for line in lines)
+        attempt.user_text = text
+        self.feed(Transcribed(turn=attempt.turn, draft=attempt.draft, text=text, is_echo=is_echo))
+
+    def _looked(self, job: PartialJob) -> None:
+        """A line is spoken evenly, and the last word may still change."""
+        words: list[str] = []
+        for line in self._heard(job.from_frames, job.to_frames):
+            share = (job.to_frames / SAMPLE_RATE - line.start_s) / (line.end_s - line.start_s)
+            said = line.text.split()
+            words += said[: int(min(share, 1.0) * len(said))]
+        self.feed(PartialTranscribed(turn=job.turn, stable=" ".join(words[:-1])))
+
+    def _answer(self, attempt: Attempt) -> None:
+        if self.fail("llm", attempt.key):
+            self.orders.failed("llm", attempt, BROKEN)
+            return
+        attempt.clauses.extend(clause_of(attempt.key, number) for number in range(CLAUSES))
+        for clause in attempt.clauses:
+            self._speak(attempt, clause)
+        self.playout.finish(attempt.key)
+
+    def _say(self, job: SpeakJob) -> None:
+        attempt = job.attempt
+        is_mute = job.text is None and attempt.is_on_its_way and not attempt.has_audio
+        if self.fail("llm", attempt.key) or is_mute:
+            self.orders.failed("tts", attempt, BROKEN)
+        elif job.text is None:
+            self.playout.finish(attempt.key)
+        else:
+            self._speak(attempt, job.text)
+
+    def _speak(self, attempt: Attempt, text: str) -> None:
+        """As the voice does; a clause is a part of a reply, anything else as long as one."""
+        is_clause = text.endswith("b")
+        frames = int(self.reply_s * SAMPLE_RATE) // (CLAUSES if is_clause else 1)
+        samples = np.full(frames, voice_of(attempt.key), np.float32)
+        half = (len(text) - 1) // 2 if is_clause else 0
+        ends = ((half, frames // 2), (len(text), frames)) if half else ((len(text), frames),)
+        marks = tuple(WordMark(end_char=char, end_frames=end) for char, end in ends)
+        chunk = SpeechChunk(samples=samples, start_char=0, end_char=len(text), words=marks)
+        attempt.clauses_begun += 1
+        attempt.add(text, chunk, frames)
+        attempt.marks.ready_frames = attempt.marks.ready_frames or self._frames
+        words = self.spoken.setdefault(attempt.key, [])
+        before = words[-1][1] if words else 0
+        texts = text.split() if is_clause else [text]
+        words += [(word, before + end) for word, (_, end) in zip(texts, ends, strict=True)]
+        self.playout.put(attempt.key, samples, attempt.token)
+
+
+def _jobs(channel: Channel[J]) -> list[J]:
+    """What waits in it."""
+    return [channel.get() for _ in range(channel.statistics().waiting)]

@@ -1,9 +1,11 @@
 """What tells the end of a turn from a pause inside it, and the weights that follow from it.
 
-`python -m tests.figures.endpoint [CUES.json]` plays recordings of people to the engines of the
-starter pack up to a point: their true end, or an inner pause. It prints how well each cue tells the
-two apart, and weights for `edge_assistant/turns/endpoint.py`, fitted by logistic regression and
-cross-validated by speaker. CUES.json keeps the cues, so that they need not be taken again.
+`python -m tests.figures.endpoint [CUES.json [FOLDER]]` plays recordings of people to the engines of
+the starter pack up to a point: their true end, or an inner pause. It prints how well each cue tells
+the two apart, and `turns.end_weights` and `turns.end_range`, fitted by logistic regression and
+cross-validated by speaker. CUES.json keeps the cues, so that they need not be taken again. FOLDER
+gets two manifests, each without one half of the requests, and what was fitted on that half: for
+`bench --speech FOLDER/half-1.jsonl`, which then plays nothing that the weights have seen.
 
 An inner pause is a natural one where there is one of 0.2 s, else the quietest place of the middle
 of the clip, where the speaker did not pause: the harder case of the two.
@@ -27,6 +29,7 @@ from edge_assistant.bench.scenarios.pauses import boundary_frames
 from edge_assistant.bench.sounds import room_tone
 from edge_assistant.cancel import CancelToken
 from edge_assistant.config import load_profile
+from edge_assistant.llm.prompt import SENTENCE_ENDS
 from edge_assistant.llm.protocol import Message
 from edge_assistant.pipeline.loading import Engines, load_engines
 from edge_assistant.store.store import Store
@@ -37,6 +40,10 @@ KINDS: Final = ("command", "read")
 PAUSE_MS: Final = 100
 PREROLL_MS: Final = 300
 FOLDS: Final = 5
+SHUFFLES: Final = 10
+"""Ways of parting the speakers over which what was held out is averaged."""
+SHARE: Final = 0.1
+NARROWEST: Final = 0.05
 RIDGE: Final = 1.0
 """Strength of the pull towards 0; two or three weights of 400 points hardly need any."""
 
@@ -128,10 +135,10 @@ def predicted(cues: Values, weights: Values) -> Values:
     return np.asarray(1.0 / (1.0 + np.exp(-(weights[0] + cues @ weights[1:]))))
 
 
-def held_out(cues: Values, is_end: Values, speakers: Sequence[str]) -> Values:
+def held_out(cues: Values, is_end: Values, speakers: Sequence[str], seed: int = 0) -> Values:
     """Each place judged by weights that never saw its speaker."""
     names = sorted(set(speakers))
-    np.random.default_rng(0).shuffle(names)
+    np.random.default_rng(seed).shuffle(names)
     fold_of = {name: index % FOLDS for index, name in enumerate(names)}
     folds = np.array([fold_of[speaker] for speaker in speakers])
     found = np.zeros(len(is_end))
@@ -139,6 +146,59 @@ def held_out(cues: Values, is_end: Values, speakers: Sequence[str]) -> Values:
         inside = folds != fold
         found[~inside] = predicted(cues[~inside], fit(cues[inside], is_end[inside]))
     return found
+
+
+def design(found: Sequence[Cues]) -> tuple[Values, Values, list[str]]:
+    """What the product judges by: cues, whether the turn ended there, and the speakers."""
+    cues = [
+        log_odds(np.array([cue.by_sound for cue in found])),
+        log_odds(np.array([cue.by_words for cue in found])),
+        np.array([float(not cue.text.endswith(SENTENCE_ENDS)) for cue in found]),
+    ]
+    is_end = np.array([float(cue.is_end) for cue in found])
+    return np.column_stack(cues), is_end, [cue.speaker for cue in found]
+
+
+def fitted(found: Sequence[Cues]) -> tuple[Values, tuple[float, float]]:
+    """Weights and range: a tenth of the ends below the range, a tenth of the pauses above it, both
+    as judged by weights that never saw their speaker."""
+    cues, is_end, speakers = design(found)
+    held = np.array([held_out(cues, is_end, speakers, seed) for seed in range(SHUFFLES)])
+    low = np.mean(np.quantile(held[:, is_end == 1], SHARE, axis=1))
+    high = np.mean(np.quantile(held[:, is_end == 0], 1.0 - SHARE, axis=1))
+    low, high = min(low, high), max(low, high)
+    return fit(cues, is_end), (float(low), float(max(high, low + NARROWEST)))
+
+
+def tell_fit(name: str, found: Sequence[Cues]) -> str:
+    cues, is_end, speakers = design(found)
+    held = [auc(held_out(cues, is_end, speakers, seed), is_end) for seed in range(SHUFFLES)]
+    weights, bounds = fitted(found)
+    settings = (
+        f"turns.end_weights=[{', '.join(f'{each:.2f}' for each in weights)}]",
+        f"turns.end_range=[{bounds[0]:.2f}, {bounds[1]:.2f}]",
+    )
+    print(f"{name}: AUC {np.mean(held):.3f} held out; {'; '.join(settings)}")
+    return " ".join(f"--set '{each}'" for each in settings)
+
+
+def write_halves(found: Sequence[Cues], folder: Path) -> None:
+    """Two manifests; each leaves out the requests that its weights were fitted on."""
+    speech = speech_folder()
+    assert speech is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [json.loads(line) for line in (speech / "manifest.jsonl").read_text().splitlines()]
+    names = sorted({cue.speaker for cue in found})
+    np.random.default_rng(1).shuffle(names)
+    for half in (1, 2):
+        unseen = set(names[half - 1 :: 2])
+        seen = [cue for cue in found if cue.speaker not in unseen]
+        left_out = {cue.clip for cue in seen}
+        kept = [
+            row | {"file": str(speech / row["file"])} for row in rows if row["file"] not in left_out
+        ]
+        (folder / f"half-{half}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+        (folder / f"half-{half}.txt").write_text(tell_fit(f"half {half}", seen) + "\n")
 
 
 def auc(scores: Values, is_end: Values) -> float:
@@ -188,13 +248,10 @@ def main() -> None:
     )
     tell("sound (turn detector)", sound, found, is_end)
     tell("words (language model)", words, found, is_end)
-    asks = np.array([cue.kind == "command" for cue in found])
-    pair = np.column_stack([sound, words])[asks]
-    held = held_out(
-        pair, is_end[asks], [s for s, asked in zip(speakers, asks, strict=True) if asked]
-    )
-    weights = ", ".join(f"{weight:.3f}" for weight in fit(pair, is_end[asks]))
-    print(f"both, requests only: AUC {auc(held, is_end[asks]):.3f} held out; weights {weights}")
+    requests = [cue for cue in found if cue.kind == "command"]
+    tell_fit("requests", requests)
+    if len(sys.argv) > 2:
+        write_halves(requests, Path(sys.argv[2]))
     melody = np.array([cue.prosody for cue in found])
     centre, spread = melody.mean(axis=0), melody.std(axis=0)
     melody = (melody - centre) / spread

@@ -69,7 +69,7 @@ def no_barge_in(config: Config, put: Put) -> dict[str, Any]:
 def uncut_history(config: Config, put: Put) -> dict[str, Any]:
     """A reply that was silenced counts as heard as far as it was written, in log and history."""
     from edge_assistant.pipeline.orders import Orders
-    from edge_assistant.pipeline.workers import Thinker
+    from edge_assistant.pipeline.thinker import Thinker
     from edge_assistant.tts.normalise import speakable
 
     give, remember = Thinker._give, Orders._remember

@@ -53,7 +53,9 @@ class Stage:
             llm=self.llm,
             voice=self.voice,
         )
-        self.assistant = Assistant(config or Config(), self.card, engines=engines)
+        # The engines here say one thing a call: no call may come from a look ahead.
+        config = (config or Config()).with_overrides({"turns.partials": False})
+        self.assistant = Assistant(config, self.card, engines=engines)
         self._stream = self.assistant.events(max_waiting=10_000)
         self.events: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -282,10 +284,10 @@ def test_model_and_voice_are_changed_between_two_turns(stage: Callable[..., Stag
     s.ask()
     s.wait_for_turns(1)
     llm, voice, ears = FakeLlm("New."), FakeVoice(), FakeRecognizer("again")
-    assert s.assistant._workshop is not None
-    s.assistant._workshop.use_llm(llm, "Be new.")
-    s.assistant._workshop.use_voice(voice, "en")
-    s.assistant._workshop.use_recognizer(ears)
+    assert s.assistant._parts is not None
+    s.assistant._parts.workshop.use_llm(llm, "Be new.")
+    s.assistant._parts.workshop.use_voice(voice, "en")
+    s.assistant._parts.workshop.use_recognizer(ears)
     s.ask()
     s.wait_for_turns(2)
     assert s.llm.is_closed

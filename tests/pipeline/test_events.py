@@ -211,8 +211,8 @@ class Stuck(FakeVad):
 
 def test_blocks_that_nobody_took_are_told(stage: Callable[..., Stage]) -> None:
     s = stage()
-    assert s.assistant._ears is not None
-    s.assistant._ears._vad = stuck = Stuck()
+    assert s.assistant._parts is not None
+    s.assistant._parts.ears._vad = stuck = Stuck()
     s.card.silence(2.4)  # 120 blocks, and the ring holds 100
     stuck.may_go_on.set()
     s.silence_until(lambda: bool(s.named("xrun")))

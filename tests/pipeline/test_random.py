@@ -136,7 +136,7 @@ def test_whatever_happens_every_turn_ends_once_and_nothing_is_left(
     assistant = assistant_on(card, config, seed)
     stream = assistant.events(max_waiting=1_000_000)
     assistant.start()
-    make_life(assistant, card, seed, until_s=2.5)
+    make_life(assistant, card, seed, until_s=5.0)
     limit = time.monotonic() + HUNG_S
     while not assistant.is_idle:
         assert time.monotonic() < limit, assistant._conductor.state

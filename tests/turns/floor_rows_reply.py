@@ -22,10 +22,10 @@ from edge_assistant.turns.events import (
     Transcribed,
     Yielded,
 )
+from tests.turns.floor_situations import BY_WORDS
 from tests.turns.floor_states import (
     ASIDE_ENDED,
     ASK,
-    BY_WORDS,
     CHECKED,
     DRAFTED,
     DUCKED,
@@ -63,6 +63,7 @@ def answer(text: str) -> Answer:
 
 
 DROPPED = (DropRequest(request=7), DropRequest(request=8))
+TAKES_OVER = replace(OVERHEARD_USER, overlapped=False, interrupted=(1, 1))
 ASIDE = replace(THINKING, reply=replace(REPLY, ends_in_aside=True))
 
 WORDS = [
@@ -173,9 +174,7 @@ WORDS = [
     Row(
         given=OVERHEARD,
         fact=words("and tomorrow", turn=2),
-        then=replace(
-            OVERHEARD, check=None, user=replace(OVERHEARD_USER, overlapped=False), reply=SILENCED
-        ),
+        then=replace(OVERHEARD, check=None, user=TAKES_OVER, reply=SILENCED),
         orders=(CHECKED, YIELD),
         rules=BY_WORDS,
         why="the words ask for the floor",
@@ -183,7 +182,11 @@ WORDS = [
     Row(
         given=LISTENED,
         fact=words("Stop", turn=2),
-        then=replace(YIELDING, now_frames=LISTENED.now_frames, user=LISTENER),
+        then=replace(
+            YIELDING,
+            now_frames=LISTENED.now_frames,
+            user=replace(LISTENER, interrupted=(1, 1)),
+        ),
         orders=(CHECKED, YIELD),
         rules=BY_WORDS,
         why="no response begins like that",
@@ -191,9 +194,7 @@ WORDS = [
     Row(
         given=OVERHEARD,
         fact=words("hey assistant what is new", turn=2),
-        then=replace(
-            OVERHEARD, check=None, user=replace(OVERHEARD_USER, overlapped=False), reply=SILENCED
-        ),
+        then=replace(OVERHEARD, check=None, user=TAKES_OVER, reply=SILENCED),
         orders=(CHECKED, YIELD),
         rules=WAKE,
     ),

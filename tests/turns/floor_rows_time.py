@@ -14,15 +14,16 @@ from edge_assistant.turns.commands import (
 )
 from edge_assistant.turns.events import Tick
 from edge_assistant.turns.state import Reply, ReplyPhase, State
+from tests.turns.floor_situations import BY_WORDS
 from tests.turns.floor_states import (
     ASK,
-    BY_WORDS,
     COMMIT,
     DRAFTED,
     DUCKED,
     ENDED,
     IDLE,
     IGNORED,
+    INTRUDER,
     LISTENED,
     LISTENER,
     NO_BARGE_IN,
@@ -57,6 +58,7 @@ EARLY = replace(
 NOTICED_LATE = replace(PAUSED, user=replace(PAUSER, paused_frames=at(2_400)))
 ONE_MORE = replace(PAUSED, user=replace(PAUSER, drafts=2))
 BOTH_WAIT = replace(IDLE, requests=WAITING)
+WORDLESS = replace(LISTENED, user=replace(LISTENER, is_wordless=True))
 LONG = replace(TALKED_OVER, now_frames=at(32_000), reply=SILENCED)
 
 
@@ -67,6 +69,7 @@ def endpoint(given: State, ms: int, draft: StartDraft, why: str, *, aside: bool 
         REPLY,
         draft=draft.draft,
         started_frames=given.user.started_frames,
+        ended_frames=given.user.ended_frames,
         ends_in_aside=aside,
     )
     ended = EndTurn(
@@ -87,7 +90,9 @@ TIME = [
     Row(
         given=TALKING,
         fact=Tick(at_frames=at(31_000), is_voiced=True),
-        then=State(now_frames=at(31_000), next_turn=2, reply=REPLY),
+        then=State(
+            now_frames=at(31_000), next_turn=2, reply=replace(REPLY, ended_frames=at(31_000))
+        ),
         orders=(
             EndTurn(turn=1, ended_frames=at(31_000), paused_frames=at(31_000)),
             start_draft(1, 1, 700, 31_000),
@@ -163,9 +168,9 @@ TIME = [
         given=TALKED_OVER,
         fact=Tick(at_frames=at(3_260), is_voiced=True),
         then=LISTENED,
-        orders=(start_draft(2, 1, 2_700, 3_260),),
+        orders=(start_draft(2, 1, 2_700, 3_260, INTRUDER.breaks),),
         rules=BY_WORDS,
-        why="a first look at the words",
+        why="a first look at the words, at the new ones alone",
     ),
     tick(TALKED_OVER, 3_240, "too early to look", is_voiced=True, rules=BY_WORDS),
     tick(LISTENED, 3_690, "they are still being looked at", is_voiced=True, rules=BY_WORDS),
@@ -178,31 +183,46 @@ TIME = [
             user=replace(LISTENER, drafts=2, probes=2),
             check=(2, 2),
         ),
-        orders=(start_draft(2, 2, 2_700, 3_500),),
+        orders=(start_draft(2, 2, 2_700, 3_500, INTRUDER.breaks),),
         rules=BY_WORDS,
         why="a second look",
     ),
     tick(
         replace(LISTENED, check=None, user=replace(LISTENER, drafts=2, probes=2)),
         3_690,
-        "no third look",
+        "too early for a third look",
         is_voiced=True,
         rules=BY_WORDS,
     ),
     Row(
         given=LISTENED,
         fact=Tick(at_frames=at(3_700), is_voiced=True),
-        then=replace(YIELDING, now_frames=at(3_700), user=LISTENER),
+        then=replace(YIELDING, now_frames=at(3_700), user=replace(LISTENER, interrupted=(1, 1))),
         orders=(discard("overlap decided", turn=2), YIELD),
         rules=BY_WORDS,
         why="too long for a response",
+    ),
+    tick(WORDLESS, 4_399, "no words in it: twice as long", is_voiced=True, rules=BY_WORDS),
+    Row(
+        given=WORDLESS,
+        fact=Tick(at_frames=at(4_400), is_voiced=True),
+        then=replace(
+            YIELDING,
+            now_frames=at(4_400),
+            user=replace(LISTENER, is_wordless=True, interrupted=(1, 1)),
+        ),
+        orders=(discard("overlap decided", turn=2), YIELD),
+        rules=BY_WORDS,
+        why="but not for ever",
     ),
     tick(YIELDING, 3_500, "already told", is_voiced=True),
     tick(LONG, 33_100, "the longest turn, but the voice is not silent yet", is_voiced=True),
     Row(
         given=replace(TALKED_OVER, now_frames=at(32_000)),
         fact=Tick(at_frames=at(33_100), is_voiced=True),
-        then=replace(LONG, now_frames=at(33_100), ducked=False),
+        then=replace(
+            LONG, now_frames=at(33_100), user=replace(INTRUDER, interrupted=(1, 1)), ducked=False
+        ),
         orders=(YIELD,),
         why="the voice first, then the longest turn",
     ),

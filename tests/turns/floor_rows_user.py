@@ -24,15 +24,16 @@ from edge_assistant.turns.events import (
     TurnJudged,
     WordsJudged,
 )
-from edge_assistant.turns.state import State, UserPhase, UserTurn
+from edge_assistant.turns.state import ReplyPhase, State, UserPhase, UserTurn
+from tests.turns.floor_situations import AT_PAUSE
 from tests.turns.floor_states import (
-    AT_PAUSE,
     DRAFT,
     DRAFTED,
     DUCKED,
     HELD,
     IDLE,
     IGNORED,
+    INTRUDER,
     NO_BARGE_IN,
     OPEN,
     OVERHEARD,
@@ -68,14 +69,23 @@ STARTED = SpeechStarted(at_frames=at(3_100), started_frames=at(3_000))
 PAUSE = SpeechPaused(at_frames=at(2_100), ended_frames=at(2_000))
 PAUSE_OVER = SpeechPaused(at_frames=at(3_250), ended_frames=at(3_150))
 DRAFTED_USER = replace(PAUSER, drafts=1)
-GOES_ON = replace(PAUSER, phase=UserPhase.TALKING, talking_from_frames=at(3_000), resumed=True)
+GOES_ON = replace(
+    PAUSER,
+    phase=UserPhase.TALKING,
+    talking_from_frames=at(3_000),
+    breaks=(at(2_500),),
+    resumed=True,
+)
 
 
 def opened(given: State, orders: tuple[Command, ...], why: str = "", **changes: object) -> Row:
-    """`STARTED` opens a turn."""
+    """`STARTED` opens a turn: over a reply one that goes on with the question."""
     turn = given.next_turn
     user = UserTurn(turn=turn, started_frames=at(3_000), talking_from_frames=at(3_000))
-    then = replace(given, onset_frames=None, user=user, next_turn=turn + 1, **changes)  # type: ignore[arg-type]
+    if given.replies_in(ReplyPhase.SPEAKING):
+        user = INTRUDER
+    changes = {"user": user} | changes
+    then = replace(given, onset_frames=None, next_turn=turn + 1, **changes)  # type: ignore[arg-type]
     return Row(given=given, fact=STARTED, then=then, orders=orders, why=why)
 
 
@@ -85,6 +95,7 @@ def paused(given: State, user: UserTurn, *orders: Command, why: str, **changes: 
     return Row(given=given, fact=PAUSE, then=then, orders=orders, why=why)
 
 
+ANEW = UserTurn(turn=2, started_frames=at(3_000), talking_from_frames=at(3_000), interrupted=(1, 1))
 PAUSE_TOLD = PauseTurn(turn=1, ended_frames=at(2_000))
 ASK_JUDGE = JudgeTurn(turn=1, from_frames=at(700), to_frames=at(2_100))
 OPENED = OpenTurn(turn=2, started_frames=at(3_000))
@@ -129,7 +140,8 @@ SPEECH = [
         OWN_REPLY,
         (YIELD, OPENED),
         "a reply that no one asked for gives way unheard",
-        reply=replace(SILENCED, started_frames=None),
+        user=ANEW,
+        reply=replace(SILENCED, started_frames=None, ended_frames=0),
     ),
     opened(replace(YIELDING, user=None), (OpenTurn(turn=3, started_frames=at(3_000)),)),
     replace(opened(SPEAKING, (OPENED,), "no barge-in, no duck"), rules=NO_BARGE_IN),
@@ -157,7 +169,12 @@ SPEECH = [
         fact=STARTED,
         then=replace(
             OVERHEARD,
-            user=replace(OVERHEARD_USER, phase=UserPhase.TALKING, overlapped=False, resumed=True),
+            user=replace(
+                OVERHEARD_USER,
+                phase=UserPhase.TALKING,
+                overlapped=False,
+                breaks=(at(2_500), at(3_075)),
+            ),
             check=None,
             ducked=True,
         ),
@@ -169,7 +186,13 @@ SPEECH = [
         fact=STARTED,
         then=replace(
             THINKING,
-            user=replace(TALKER, talking_from_frames=at(3_000), drafts=1, resumed=True),
+            user=replace(
+                TALKER,
+                talking_from_frames=at(3_000),
+                drafts=1,
+                breaks=(at(2_500),),
+                resumed=True,
+            ),
             reply=SILENCED,
         ),
         orders=(YIELD, ResumeTurn(turn=1)),
@@ -224,17 +247,29 @@ SPEECH = [
         orders=(
             PauseTurn(turn=2, ended_frames=at(3_150)),
             JudgeTurn(turn=2, from_frames=at(2_700), to_frames=at(3_250)),
-            start_draft(2, 1, 2_700, 3_250),
+            start_draft(2, 1, 2_700, 3_250, INTRUDER.breaks),
             Unduck(turn=1),
         ),
-        why="look at the words",
+        why="look at the words, at the new ones alone",
     ),
     unmoved(IDLE, PAUSE, "no turn is open"),
     unmoved(PAUSED, PAUSE_OVER, "the pause is known"),
     *(
         unmoved(replace(given, onset_frames=at(900)), fact, "deaf but for the key", rules)
         for given, rules in ((IDLE, PUSH), (HELD, OPEN))
-        for fact in (ONSET, STARTED, PAUSE)
+        for fact in (ONSET, STARTED)
+    ),
+    unmoved(IDLE, PAUSE, "deaf but for the key", PUSH),
+    *(
+        Row(
+            given=given,
+            fact=PAUSE,
+            then=replace(given, user=replace(given.user, breaks=(at(2_050),))),
+            rules=rules,
+            why="here the text may be parted",
+        )
+        for given, rules in ((HELD, PUSH), (HELD, OPEN))
+        if given.user is not None
     ),
     Row(
         given=PAUSED,

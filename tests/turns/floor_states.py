@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from edge_assistant.audio.format import frames_of_ms
 from edge_assistant.turns.commands import (
     Command,
@@ -17,7 +19,7 @@ from edge_assistant.turns.commands import (
 from edge_assistant.turns.events import Event, Outcome, Requested, Tick
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import Reply, ReplyPhase, State, UserPhase, UserTurn
-from tests.turns.floor_table import name_of
+from tests.turns.floor_situations import AT_PAUSE, BY_LENGTH, name_of
 
 
 def at(ms: float) -> int:
@@ -38,9 +40,12 @@ PAUSER = replace(
     deadline_frames=at(2_700),
 )
 PAUSED = State(now_frames=at(2_110), next_turn=2, user=PAUSER)
+LOOKED_AT = replace(TALKING, user=replace(TALKER, partial_frames=at(1_500)))
 SHORT = replace(PAUSED, user=replace(PAUSER, deadline_frames=at(2_200)))
 RESUMED = replace(PAUSER, resumed=True, talking_from_frames=at(800))
-DRAFT = Reply(turn=1, draft=1, phase=ReplyPhase.DRAFTED, started_frames=at(1_000))
+DRAFT = Reply(
+    turn=1, draft=1, phase=ReplyPhase.DRAFTED, started_frames=at(1_000), ended_frames=at(2_000)
+)
 DRAFTED = replace(PAUSED, user=replace(PAUSER, drafts=1), reply=DRAFT)
 HOLDER = UserTurn(turn=1, started_frames=at(1_010), talking_from_frames=at(1_010), pushed=True)
 HELD = State(now_frames=at(1_500), next_turn=2, user=HOLDER)
@@ -58,7 +63,15 @@ OWN_REPLY = replace(THINKING, reply=Reply(turn=1, draft=1, phase=ReplyPhase.COMM
 HEARD = replace(DRAFT, phase=ReplyPhase.SPEAKING)
 SPEAKING = State(now_frames=at(3_000), next_turn=2, reply=HEARD)
 DUCKED = replace(SPEAKING, onset_frames=at(3_050), ducked=True)
-INTRUDER = UserTurn(turn=2, started_frames=at(3_000), talking_from_frames=at(3_000))
+INTRUDER = UserTurn(
+    turn=2,
+    started_frames=at(3_000),
+    talking_from_frames=at(3_000),
+    heard_from_frames=at(1_000),
+    breaks=(at(2_500),),
+    resumed=True,
+)
+"""One second after the end of his question, which he goes on with."""
 TALKED_OVER = State(now_frames=at(3_110), next_turn=3, user=INTRUDER, reply=HEARD, ducked=True)
 OVERHEARD_USER = replace(
     INTRUDER,
@@ -73,19 +86,36 @@ OVERHEARD = State(now_frames=at(3_260), next_turn=3, user=OVERHEARD_USER, reply=
 LISTENER = replace(INTRUDER, drafts=1, probes=1)
 LISTENED = replace(TALKED_OVER, now_frames=at(3_260), user=LISTENER, check=(2, 1))
 SILENCED = replace(HEARD, phase=ReplyPhase.YIELDING)
-YIELDING = State(now_frames=at(3_200), next_turn=3, user=INTRUDER, reply=SILENCED)
+INTERRUPTER = replace(INTRUDER, interrupted=(1, 1))
+YIELDING = State(now_frames=at(3_200), next_turn=3, user=INTERRUPTER, reply=SILENCED)
 REOPENED = State(
     now_frames=at(2_900),
     next_turn=2,
-    user=replace(TALKER, talking_from_frames=at(2_800), drafts=1, resumed=True),
+    user=replace(
+        TALKER, talking_from_frames=at(2_800), drafts=1, breaks=(at(2_400),), resumed=True
+    ),
     reply=SILENCED,
 )
+TAKEN_UP = Reply(
+    turn=2,
+    draft=1,
+    phase=ReplyPhase.COMMITTED,
+    started_frames=at(3_000),
+    ended_frames=at(3_500),
+    whole_frames=at(1_000),
+    breaks=(at(2_500),),
+    interrupted=(1, 1),
+    ends_in_aside=True,
+)
+"""The user spoke on one second after the end of his question, and the reply to that gave way."""
+INTERRUPTED = State(now_frames=at(4_200), next_turn=3, reply=TAKEN_UP)
 
 WRITTEN = {
     "idle": IDLE,
     "user talking": TALKING,
     "user paused": PAUSED,
     "drafted": DRAFTED,
+    "looked at": LOOKED_AT,
     "key held": HELD,
     "thinking": THINKING,
     "speaking": SPEAKING,
@@ -94,18 +124,18 @@ WRITTEN = {
     "overheard": OVERHEARD,
     "listened to": LISTENED,
     "yielding": YIELDING,
+    "interrupted": INTERRUPTED,
 }
 
 SAY = Requested(request=7, text="tea is ready", answer=False)
 ASK = Requested(request=8, text="what is new", answer=True)
 WAITING = (SAY, ASK)
 
-OPEN = Settings(draft_at="endpoint", probe_ms=0, barge_in_ms=200)
-NO_BARGE_IN = Settings(barge_in=False, draft_at="endpoint", probe_ms=0, barge_in_ms=200)
-WAKE = Settings(listen="wake", draft_at="endpoint", probe_ms=0, barge_in_ms=200)
-BY_WORDS = Settings(draft_at="endpoint", probe_ms=250, barge_in_ms=700)
-PUSH = Settings(listen="push")
-AT_PAUSE = Settings(draft_at="pause")
+OPEN = BY_LENGTH
+NO_BARGE_IN = structs.replace(OPEN, barge_in=False)
+WAKE = structs.replace(OPEN, listen="wake")
+PUSH = Settings(listen="push", partials=False)
+ALL_AT_PAUSE = structs.replace(AT_PAUSE, partials=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +169,12 @@ def tick(
     return Row(given=given, fact=fact, then=replace(given, now_frames=at(ms)), rules=rules, why=why)
 
 
-def start_draft(turn: int, draft: int, from_ms: int, to_ms: int) -> StartDraft:
-    return StartDraft(turn=turn, draft=draft, from_frames=at(from_ms), to_frames=at(to_ms))
+def start_draft(
+    turn: int, draft: int, from_ms: int, to_ms: int, breaks: tuple[int, ...] = ()
+) -> StartDraft:
+    return StartDraft(
+        turn=turn, draft=draft, from_frames=at(from_ms), to_frames=at(to_ms), breaks=breaks
+    )
 
 
 ENDED = EndTurn(turn=1, ended_frames=at(2_000), paused_frames=at(2_100))

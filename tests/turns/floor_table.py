@@ -6,7 +6,7 @@ as a conversation reaches it, and each cell is what the real reducer makes of on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 from edge_assistant.audio.format import frames_of_ms
@@ -14,6 +14,7 @@ from edge_assistant.turns.commands import Command, Discard, FinishTurn
 from edge_assistant.turns.events import (
     Event,
     OnsetDropped,
+    PartialTranscribed,
     PlaybackFinished,
     PlaybackStarted,
     PushPressed,
@@ -29,149 +30,10 @@ from edge_assistant.turns.events import (
     WordsJudged,
     Yielded,
 )
-from edge_assistant.turns.floor import step
-from edge_assistant.turns.settings import Settings
-from edge_assistant.turns.state import ReplyPhase, State, UserPhase
-
-BY_WORDS = Settings(draft_at="endpoint", probe_ms=250, barge_in_ms=700)
-BY_LENGTH = Settings(draft_at="endpoint", probe_ms=0, barge_in_ms=200)
-"""The simplest rules, so that every cell shows one thing."""
+from edge_assistant.turns.state import State
+from tests.turns.floor_situations import AFTER, BEFORE, Situation, name_of, play
 
 COMMAND = "python -m tests.turns.floor_table > docs/floor.md"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """A state that a conversation reaches, and the facts that lead there."""
-
-    name: str
-    meaning: str
-    facts: tuple[Event, ...]
-    rules: Settings = BY_LENGTH
-
-    @property
-    def state(self) -> State:
-        """Where the facts lead."""
-        state, _ = play(State(), self.facts, self.rules)
-        return state
-
-
-def play(
-    state: State, facts: Iterable[Event], rules: Settings
-) -> tuple[State, tuple[Command, ...]]:
-    """Let the floor take all these facts; the last state, and all commands in order."""
-    commands: list[Command] = []
-    for fact in facts:
-        state, given = step(state, fact, rules)
-        commands.extend(given)
-    return state, tuple(commands)
-
-
-# --- the columns -----------------------------------------------------------------------------
-
-NOBODY = (Tick(at_frames=frames_of_ms(1_000)),)
-TALKING = (
-    *NOBODY,
-    SpeechOnset(at_frames=frames_of_ms(1_050)),
-    SpeechStarted(at_frames=frames_of_ms(1_100), started_frames=frames_of_ms(1_000)),
-    Tick(at_frames=frames_of_ms(1_500), is_voiced=True),
-)
-PAUSED = (
-    *TALKING,
-    SpeechPaused(at_frames=frames_of_ms(2_100), ended_frames=frames_of_ms(2_000)),
-    Tick(at_frames=frames_of_ms(2_110)),
-)
-HELD = (
-    *NOBODY,
-    PushPressed(at_frames=frames_of_ms(1_010)),
-    Tick(at_frames=frames_of_ms(1_500)),
-)
-THINKING = (*PAUSED, Tick(at_frames=frames_of_ms(2_700)))
-SPEAKING = (
-    *THINKING,
-    Transcribed(turn=1, draft=1, text="what time is it"),
-    PlaybackStarted(turn=1, draft=1, at_frames=frames_of_ms(2_900)),
-    Tick(at_frames=frames_of_ms(3_000)),
-)
-DUCKED = (*SPEAKING, SpeechOnset(at_frames=frames_of_ms(3_050)))
-TALKED_OVER = (
-    *DUCKED,
-    SpeechStarted(at_frames=frames_of_ms(3_100), started_frames=frames_of_ms(3_000)),
-    Tick(at_frames=frames_of_ms(3_110), is_voiced=True),
-)
-OVERHEARD = (
-    *TALKED_OVER,
-    SpeechPaused(at_frames=frames_of_ms(3_250), ended_frames=frames_of_ms(3_150)),
-    Tick(at_frames=frames_of_ms(3_260)),
-)
-YIELDING = (*TALKED_OVER, Tick(at_frames=frames_of_ms(3_200), is_voiced=True))
-
-BEFORE = (
-    Situation(name="idle", meaning="nobody speaks, nothing is owed", facts=NOBODY),
-    Situation(name="user talking", meaning="the user is in a turn, and speaks", facts=TALKING),
-    Situation(name="user paused", meaning="the user is in a turn, and silent", facts=PAUSED),
-    Situation(
-        name="drafted",
-        meaning="the user is silent, and a reply is being prepared and held back "
-        '(`draft_at = "pause"`)',
-        facts=PAUSED,
-        rules=Settings(draft_at="pause"),
-    ),
-    Situation(name="key held", meaning="the push-to-talk key holds a turn open", facts=HELD),
-)
-AFTER = (
-    Situation(
-        name="thinking", meaning="a reply is committed, and none of it was heard", facts=THINKING
-    ),
-    Situation(name="speaking", meaning="the reply is heard", facts=SPEAKING),
-    Situation(name="ducked", meaning="something voiced began over the reply", facts=DUCKED),
-    Situation(name="talked over", meaning="it is the user, in a turn", facts=TALKED_OVER),
-    Situation(
-        name="overheard",
-        meaning="the user spoke over the reply and is silent; the words are being looked at",
-        facts=OVERHEARD,
-    ),
-    Situation(
-        name="listened to",
-        meaning="the user speaks over the reply, and the words so far are being looked at "
-        "(`probe_ms = 250`, `barge_in_ms = 700`)",
-        facts=(*TALKED_OVER, Tick(at_frames=frames_of_ms(3_260), is_voiced=True)),
-        rules=BY_WORDS,
-    ),
-    Situation(
-        name="yielding",
-        meaning="the reply gives way to the user, the loudspeaker has not confirmed it",
-        facts=YIELDING,
-    ),
-)
-
-
-def name_of(state: State) -> str:
-    """The column that a state belongs to, or a description where there is none."""
-    user, reply = state.user, state.reply
-    user_name = "" if user is None else f"user {user.phase.value}"
-    if user is not None and user.pushed:
-        user_name = "key held" if user.phase is UserPhase.TALKING else "key released"
-    if reply is None:
-        return user_name or "idle"
-    if reply.phase is ReplyPhase.SPEAKING:
-        if state.check is not None:
-            return "listened to" if user_name == "user talking" else "overheard"
-        if user_name == "user talking":
-            return "talked over"
-        if user is None and state.ducked:
-            return "ducked"
-    names = {
-        ReplyPhase.DRAFTED: "drafted",
-        ReplyPhase.COMMITTED: "thinking",
-        ReplyPhase.SPEAKING: "speaking",
-        ReplyPhase.YIELDING: "yielding",
-    }
-    at_home = {"", "user paused" if reply.phase is ReplyPhase.DRAFTED else ""}
-    if reply.phase is ReplyPhase.YIELDING:
-        at_home = {"user talking"}
-    name = names[reply.phase]
-    return name if user_name in at_home else f"{name}, {user_name or 'no user'}"
 
 
 # --- the rows --------------------------------------------------------------------------------
@@ -229,6 +91,16 @@ def _transcribed(text: str) -> Callable[[State], Sequence[Event]]:
     return make
 
 
+def _partial(state: State) -> Sequence[Event]:
+    turn = state.next_turn - 1 if state.user is None else state.user.turn
+    return [PartialTranscribed(turn=turn, stable="and")]
+
+
+def _echo(state: State) -> Sequence[Event]:
+    turn, draft = _draft(state)
+    return [Transcribed(turn=turn, draft=draft, text="it is three", is_echo=True)]
+
+
 def _about(kind: Callable[[int, int], Event]) -> Callable[[State], Sequence[Event]]:
     return lambda state: [kind(*_reply(state))]
 
@@ -271,8 +143,11 @@ FACTS = (
     Fact(name="TurnJudged", meaning="this pause ends the turn", make=_judged(0)),
     Fact(name="TurnJudged, late", meaning="about an earlier pause", make=_judged(10)),
     Fact(name="WordsJudged", meaning="the words are all of it", make=_words_judged),
+    Fact(name="PartialTranscribed", meaning="the first words are sure", make=_partial),
     Fact(name="Transcribed, words", meaning="a question", make=_transcribed("and tomorrow")),
     Fact(name="Transcribed, nothing", meaning="no words in it", make=_transcribed("")),
+    Fact(name="Transcribed, response", meaning="a listener's", make=_transcribed("mhm")),
+    Fact(name="Transcribed, echo", meaning="the assistant's own words", make=_echo),
     Fact(name="Transcribed, stop", meaning="a stop phrase", make=_transcribed("stop")),
     Fact(
         name="PlaybackStarted",
@@ -377,9 +252,13 @@ def page() -> str:
         "",
         "A cell lists the commands in the order given, then in bold the situation that follows, or "
         "in italics the",
-        "fields of the state that change where the situation stays. An empty cell: nothing at all. "
-        "The settings are",
-        'the default ones with `draft_at = "endpoint"`, except where a situation names another.',
+        "fields of the state that change where the situation stays. An empty cell: nothing at all.",
+        "",
+        "So that every cell shows one thing, the settings are the simplest: "
+        '`draft_at = "endpoint"`, `partials = false`,',
+        "`probe_ms = 0`, `barge_in_ms = 200`, `pause_ms = 100`, `max_wait_ms = 1200`; a situation "
+        "names what differs. There",
+        "`probe_ms = 250` comes with `barge_in_ms = 700`.",
         "",
         *meanings,
         "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,9 @@ from edge_assistant.turns.commands import (
     Commit,
     Discard,
     DropRequest,
+    GoOn,
     OpenTurn,
+    ResumeTurn,
     Speak,
     Yield,
 )
@@ -21,7 +25,15 @@ from edge_assistant.turns.events import PushPressed, PushReleased, Requested
 from edge_assistant.turns.settings import Settings
 from tests.fakes.screenplay import Screenplay, voice_of
 
-TEXTS = ("what time is it", "", "stop", "mhm", "hey assistant tell me more", "no wait stop")
+TEXTS = (
+    "what time is it",
+    "",
+    "stop",
+    "mhm",
+    "yeah okay right",
+    "hey assistant tell me more",
+    "no wait stop",
+)
 SCRIPT_ENDS_S = 12.0
 QUIET_ENDS_S = 40.0
 """Long enough for everything that is owed to be said."""
@@ -34,6 +46,9 @@ def screenplays(draw: st.DrawFn) -> Screenplay:
         listen=draw(st.sampled_from(["open", "open", "open", "wake", "push"])),
         barge_in=draw(st.booleans()),
         draft_at=draw(st.sampled_from(["endpoint", "pause"])),
+        partials=draw(st.booleans()),
+        probe_ms=draw(st.sampled_from([0, 250])),
+        barge_in_ms=draw(st.sampled_from([300, 1_500])),
         max_utterance_ms=draw(st.sampled_from([2_000, 30_000])),
     )
     failing = draw(st.sets(st.sampled_from(["stt", "llm"])))
@@ -42,6 +57,7 @@ def screenplays(draw: st.DrawFn) -> Screenplay:
         rules=rules,
         judge_ms=draw(st.integers(10, 400)),
         stt_ms=draw(st.integers(10, 900)),
+        partial_ms=draw(st.integers(10, 900)),
         llm_ms=draw(st.integers(10, 900)),
         reply_s=draw(st.floats(0.05, 3.0)),
         probability=draw(st.none() | st.floats(0.0, 1.0)),
@@ -51,7 +67,8 @@ def screenplays(draw: st.DrawFn) -> Screenplay:
     while at_s < SCRIPT_ENDS_S:
         at_s += draw(st.floats(0.05, 2.5))
         ends_s = at_s + draw(st.floats(0.02, 2.5))
-        play.user(at_s, ends_s, draw(st.sampled_from(TEXTS)))
+        is_echo = draw(st.sampled_from([False, False, False, True]))
+        play.user(at_s, ends_s, draw(st.sampled_from(TEXTS)), is_echo=is_echo)
         at_s = ends_s
     for number in range(draw(st.integers(0, 3))):
         play.request(draw(st.floats(0.1, 10.0)), number, answer=draw(st.booleans()))
@@ -75,6 +92,32 @@ def _keys_heard(play: Screenplay) -> list[set[Key]]:
     return [
         {steady[value] for value in set(np.round(block, 4).tolist()) & steady.keys()}
         for block in blocks
+    ]
+
+
+def _chains(play: Screenplay) -> list[list[Key]]:
+    """The replies that answer somebody, each with those that it went on in."""
+    after = {command.after: (command.turn, command.draft) for command in play.commands(GoOn)}
+    reopened = {(each.turn, each.draft) for each in _reopened(play)}
+    chains = []
+    for answer in play.commands(Answer):
+        chain = [(answer.turn, answer.draft)]
+        while chain[-1] in after:
+            chain.append(after[chain[-1]])
+        if chain[0] not in reopened:
+            chains.append(chain)
+    return chains
+
+
+def _reopened(play: Screenplay) -> list[Yield]:
+    """The replies that gave way to the turn itself going on: it is transcribed again."""
+    orders = [command for _, command in play.log]
+    return [
+        order
+        for order, following in pairwise(orders)
+        if isinstance(order, Yield)
+        and isinstance(following, ResumeTurn)
+        and order.turn == following.turn
     ]
 
 
@@ -116,5 +159,16 @@ def test_the_floor_keeps_its_promises(play: Screenplay) -> None:
 
     # History is written from these counts: they must be what the loudspeaker played. The last frame
     # of a fade is played at gain zero.
+    words = [word for chain in _chains(play) for key in chain for word in play.heard_words(key)]
+    remembered = [word for each in play.history.exchanges for word in each.heard.split()]
+    assert sorted(remembered) == sorted(words)
+    told = [each.heard.split() for each in play.history.exchanges]
+    for chain in _chains(play):
+        whole = [word for key in chain for word in play.heard_words(key)]
+        assert not whole or whole in told, f"{whole} is not one reply of {told}"
+
+    silenced = {(command.turn, command.draft) for command in play.commands(Yield)}
+    assert {command.after for command in play.commands(GoOn)} <= silenced
+
     counted, played = sum(play.heard_frames.values()), np.count_nonzero(play.audio())
     assert 0 <= counted - played <= len(play.commands(Yield))

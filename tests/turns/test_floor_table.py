@@ -11,16 +11,19 @@ from pathlib import Path
 import pytest
 
 from edge_assistant.turns.floor import step
+from tests.turns.floor_rows_ahead import AHEAD_ROWS
+from tests.turns.floor_rows_mended import MENDED
 from tests.turns.floor_rows_reply import FAILURES, PLAYBACK, WORDS
 from tests.turns.floor_rows_time import TIME
 from tests.turns.floor_rows_user import KEY, SPEECH
+from tests.turns.floor_situations import AFTER, BEFORE, Situation, name_of
 from tests.turns.floor_states import WRITTEN, Row
-from tests.turns.floor_table import AFTER, BEFORE, COMMAND, Situation, name_of, page
+from tests.turns.floor_table import COMMAND, page
 
 PAGE = Path(__file__).parents[2] / "docs" / "floor.md"
 
 
-ROWS = [*TIME, *SPEECH, *KEY, *WORDS, *PLAYBACK, *FAILURES]
+ROWS = [*TIME, *SPEECH, *KEY, *WORDS, *PLAYBACK, *FAILURES, *AHEAD_ROWS, *MENDED]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)

@@ -180,10 +180,12 @@ class PortAudioCard:
         if failure is not None and not self._is_failure_told:
             self._is_failure_told = True
             return Loss(error=_callback_failed(failure), is_over=True)
-        dead = self._dead_kinds()
-        if dead:
+        if self._dead_kinds():
             time.sleep(_TOGETHER_S)  # two streams die together, but not in the same instant
-            error = self._stopped(self._dead_kinds())
+            dead = self._dead_kinds()
+            if not dead:  # it was late, not dead
+                return None
+            error = self._stopped(dead)
             self._let_go()
             return Loss(error=error, is_over=False)
         moves = self._moves()

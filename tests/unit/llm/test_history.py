@@ -60,6 +60,39 @@ def test_a_reply_that_nobody_heard_leaves_its_question_for_the_next() -> None:
     assert spelt(history.messages("", None)) == ["user: Hello", "assistant: Hi."]
 
 
+def test_a_reply_that_goes_on_is_one_reply() -> None:
+    history = History(
+        [
+            Exchange(user="Hello", heard="Hi."),
+            Exchange(user="Tell me", heard="Once upon", is_interrupted=True),
+        ]
+    )
+    history.go_on("a time", is_interrupted=True)
+    assert history.exchanges[-1] == Exchange(
+        user="Tell me", heard="Once upon a time", is_interrupted=True
+    )
+    history.go_on("there was.", is_interrupted=False)
+    assert history.exchanges == (
+        Exchange(user="Hello", heard="Hi."),
+        Exchange(user="Tell me", heard="Once upon a time there was."),
+    )
+
+
+def test_a_reply_that_goes_on_may_have_been_silent_so_far_or_from_then_on() -> None:
+    history = History([Exchange(user="Tell me", heard="", is_interrupted=True)])
+    history.go_on("", is_interrupted=True)
+    history.go_on("Once.", is_interrupted=False)
+    history.go_on("", is_interrupted=True)
+    assert history.exchanges == (Exchange(user="Tell me", heard="Once.", is_interrupted=True),)
+
+
+def test_a_reply_that_was_forgotten_meanwhile_stays_forgotten() -> None:
+    history = History([Exchange(user="Tell me", heard="Once", is_interrupted=True)])
+    history.replace([])
+    history.go_on("upon a time", is_interrupted=False)
+    assert history.exchanges == ()
+
+
 @given(exchanges, st.one_of(st.none(), st.text(min_size=1)))
 def test_roles_alternate(past: list[Exchange], user: str | None) -> None:
     roles = [message.role for message in History(past).messages("Be kind.", user)]

@@ -71,6 +71,63 @@ def test_text_that_is_cut_in_chunks_is_found_again() -> None:
     assert attempt.heard(200).text == TEXT
 
 
+def spoken(clauses: list[str], *, pieces: int = 1) -> Attempt:
+    """The voice has spoken all of them, each in so many pieces of 100 frames."""
+    attempt = Attempt(key=(1, 1), clauses=clauses)
+    for text in clauses:
+        attempt.clauses_begun += 1
+        for number in range(pieces):
+            start, end = (len(text) * each // pieces for each in (number, number + 1))
+            piece = SpeechChunk(
+                samples=np.zeros(100, np.float32), start_char=start, end_char=end, words=None
+            )
+            attempt.add(text, piece, 100)
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("played", "rest"),
+    [
+        (0, ["one", "two", "three"]),
+        (99, ["one", "two", "three"]),
+        (100, ["two", "three"]),
+        (101, ["two", "three"]),
+        (299, ["three"]),
+        (300, []),
+    ],
+)
+def test_the_rest_begins_with_the_clause_that_was_cut(played: int, rest: list[str]) -> None:
+    assert spoken(["one", "two", "three"]).rest(played) == rest
+
+
+def test_a_clause_in_pieces_is_heard_with_its_last() -> None:
+    attempt = spoken(["one", "two"], pieces=2)
+    assert attempt.rest(199) == ["one", "two"]
+    assert attempt.rest(200) == attempt.rest(399) == ["two"]
+
+
+def test_what_the_voice_has_not_taken_up_is_a_part_of_the_rest() -> None:
+    attempt = spoken(["one", "two"])
+    attempt.clauses.extend(["three", "four"])
+    assert attempt.rest(150) == ["two", "three", "four"]
+    assert attempt.rest(200) == ["three", "four"]
+    assert Attempt(key=(1, 1), clauses=["one"]).rest(0) == ["one"]
+    assert Attempt(key=(1, 1)).rest(0) == []
+
+
+def test_a_clause_that_the_voice_is_still_busy_with_is_a_part_of_the_rest() -> None:
+    # The loudspeaker has run dry: all audio there is was heard, and more of this clause will come.
+    attempt = spoken(["one"])
+    attempt.clauses.append("two")
+    attempt.clauses_begun += 1
+    assert attempt.rest(100) == ["two"]
+    first_half = SpeechChunk(
+        samples=np.zeros(100, np.float32), start_char=0, end_char=1, words=None
+    )
+    attempt.add("two", first_half, 100)
+    assert attempt.rest(200) == ["two"]
+
+
 @given(
     positions=st.lists(st.integers(0, 10**7), min_size=5, max_size=5),
     silence=st.integers(0, 1600),

@@ -5,21 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from edge_assistant.audio.format import SAMPLE_RATE
-from edge_assistant.audio.playout import Playout
+from edge_assistant.audio.playout import Key, Playout
 from edge_assistant.clock import MonotonicClock, SampleClock
-from edge_assistant.llm.history import History
+from edge_assistant.llm.history import Exchange, History
 from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline.attempt import Attempt
 from edge_assistant.pipeline.channel import Channel
-from edge_assistant.pipeline.orders import Orders
-from edge_assistant.pipeline.tokens import TokenLedger
-from edge_assistant.pipeline.workers import (
+from edge_assistant.pipeline.jobs import (
     AnswerJob,
+    PartialJob,
     PrefillJob,
+    ReadJob,
     SpeakJob,
     SwapJob,
     TranscribeJob,
 )
+from edge_assistant.pipeline.orders import Orders
+from edge_assistant.pipeline.tokens import TokenLedger
 from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog
 from edge_assistant.tts.protocol import SpeechChunk, Voice, WordMark
@@ -28,8 +30,14 @@ from edge_assistant.turns.commands import (
     Command,
     Commit,
     Conclude,
+    Discard,
     FinishTurn,
+    GoOn,
+    ReadAhead,
     ResumeTurn,
+    Speak,
+    StartDraft,
+    TranscribePartial,
     Yield,
 )
 from edge_assistant.turns.events import Event, Outcome, PlaybackFinished, PlaybackStarted, Yielded
@@ -46,8 +54,8 @@ class Desk:
         self.history = History()
         self.log = EventLog()
         self.stream = self.log.subscribe()
-        self.stt: Channel[TranscribeJob | SwapJob[Recognizer]] = Channel(8)
-        self.llm: Channel[AnswerJob | PrefillJob | SwapJob[LanguageModel]] = Channel(8)
+        self.stt: Channel[TranscribeJob | PartialJob | SwapJob[Recognizer]] = Channel(8)
+        self.llm: Channel[AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]] = Channel(8)
         self.tts: Channel[SpeakJob | SwapJob[Voice]] = Channel(32)
         self.tokens = TokenLedger()
         self.finished: list[tuple[int | None, int | None, Outcome, str]] = []
@@ -83,12 +91,14 @@ class Desk:
         """The voice has spoken `text`, one word, in so many frames."""
         assert self.attempt is not None
         self.note(text, frames)
-        self.playout.put(KEY, np.full(frames, 0.5, np.float32), self.attempt.token)
+        samples = np.full(frames, 0.5, np.float32)
+        self.playout.put(self.attempt.key, samples, self.attempt.token)
         return self
 
     def note(self, text: str, frames: int) -> None:
         """The voice has spoken and is about to hand the audio over."""
         assert self.attempt is not None
+        self.attempt.clauses_begun += 1
         chunk = SpeechChunk(
             samples=np.full(frames, 0.5, np.float32),
             start_char=0,
@@ -96,6 +106,44 @@ class Desk:
             words=(WordMark(end_char=len(text), end_frames=frames),),
         )
         self.attempt.add(text, chunk, frames)
+
+    def says(self, *clauses: str) -> Desk:
+        """The model has given these to the voice, which has spoken each in two blocks."""
+        assert self.attempt is not None
+        self.attempt.clauses.extend(clauses)
+        for clause in clauses:
+            self.speak(clause, 2 * BLOCK)
+        return self
+
+    def cut(self, blocks: int) -> Desk:
+        """The reply is silenced after so many blocks, by a turn in which nothing is said."""
+        assert self.attempt is not None
+        turn, draft = self.attempt.key
+        self.card(blocks)
+        self.tick()
+        self.obey(Yield(turn=turn, draft=draft))
+        self.card()
+        assert Yielded(turn=turn, draft=draft) in self.tick()
+        self.obey(FinishTurn(turn=turn, outcome=Outcome.INTERRUPTED))
+        return self
+
+    def goes_on(self, turn: int, after: Key) -> list[str]:
+        """The reply `after` is taken up in `turn`; returns what is spoken of it."""
+        self.obey(
+            GoOn(turn=turn, draft=2, after=after),
+            Commit(turn=turn, draft=2),
+        )
+        texts = []
+        while self.tts.statistics().waiting:
+            job = self.tts.get()
+            assert isinstance(job, SpeakJob)
+            self.attempt = job.attempt
+            if job.text is None:
+                self.playout.finish(job.attempt.key)
+            else:
+                texts.append(job.text)
+                self.speak(job.text, 2 * BLOCK)
+        return texts
 
     def card(self, blocks: int = 1) -> None:
         for _ in range(blocks):
@@ -160,3 +208,120 @@ def test_only_one_prefill_can_stand_before_an_answer() -> None:
     second = desk.llm.get()
     assert isinstance(second, PrefillJob)
     assert second.token.is_cancelled
+
+
+def heard(desk: Desk) -> list[tuple[str, str, bool]]:
+    return [(each.user, each.heard, each.is_interrupted) for each in desk.history.exchanges]
+
+
+def test_a_reply_goes_on_from_the_clause_that_was_cut() -> None:
+    desk = Desk().answered().says("One,", "two,", "three.").cut(2)  # the fade is a part of "two"
+    assert heard(desk) == [("question", "One,", True)]
+    assert desk.goes_on(2, after=KEY) == ["two,", "three."]
+    desk.card(5)
+    assert desk.tick()[-1] == PlaybackFinished(turn=2, draft=2)
+    assert heard(desk) == [("question", "One, two, three.", False)]
+    desk.obey(FinishTurn(turn=2, outcome=Outcome.ANSWERED))
+    assert desk.finished[-1] == (None, 2, Outcome.ANSWERED, "two, three.")
+
+
+def test_a_reply_that_goes_on_can_be_cut_again() -> None:
+    desk = Desk().answered().says("One,", "two,", "three.").cut(2)
+    desk.goes_on(2, after=KEY)
+    desk.cut(2)
+    assert heard(desk) == [("question", "One, two,", True)]
+    assert desk.goes_on(3, after=(2, 2)) == ["three."]
+    desk.card(3)
+    desk.tick()
+    assert heard(desk) == [("question", "One, two, three.", False)]
+
+
+def test_only_the_reply_that_was_cut_last_is_taken_up() -> None:
+    desk = Desk().answered().says("One,", "two.").cut(2)
+    assert desk.goes_on(3, after=(2, 1)) == []
+
+
+def test_a_reply_of_which_nothing_is_left_is_over_at_once() -> None:
+    # A program has asked, somebody coughed: the model had not given a clause yet.
+    desk = Desk().answered().cut(0)
+    assert desk.goes_on(2, after=KEY) == []
+    desk.card()
+    assert desk.tick() == [PlaybackFinished(turn=2, draft=2)]
+    assert desk.playout.is_idle
+
+
+def test_what_a_program_said_goes_on_without_a_trace_in_the_history() -> None:
+    desk = Desk()
+    desk.history.append(Exchange(user="hello", heard="Hi."))
+    desk.obey(Speak(turn=1, draft=1, text="Tea is ready.", request=7), Commit(turn=1, draft=1))
+    job = desk.tts.get()
+    assert isinstance(job, SpeakJob)
+    desk.attempt = job.attempt
+    desk.speak("Tea is ready.", 2 * BLOCK).tts.get()
+    desk.cut(1)
+    assert desk.goes_on(2, after=KEY) == ["Tea is ready."]
+    desk.card(3)
+    desk.tick()
+    assert heard(desk) == [("hello", "Hi.", False)]
+
+
+def test_an_answer_that_nobody_heard_before_it_goes_on_is_one_of_its_own() -> None:
+    desk = Desk()
+    desk.history.append(Exchange(user="hello", heard="Hi."))
+    desk.answered()
+    assert desk.attempt is not None
+    desk.attempt.clauses.append("One.")  # the voice is busy with it
+    desk.cut(0)
+    assert desk.goes_on(2, after=KEY) == ["One."]
+    desk.card(3)
+    desk.tick()
+    assert heard(desk) == [("hello", "Hi.", False), ("question", "One.", False)]
+
+
+def draft(number: int = 1) -> StartDraft:
+    return StartDraft(turn=1, draft=number, from_frames=0, to_frames=BLOCK, breaks=(5,))
+
+
+def test_a_draft_ends_what_was_done_ahead_of_it() -> None:
+    desk = Desk()
+    desk.obey(
+        TranscribePartial(turn=1, from_frames=0, to_frames=BLOCK, breaks=(5,)),
+        ReadAhead(turn=1, text="what is"),
+        draft(),
+        TranscribePartial(turn=1, from_frames=0, to_frames=2 * BLOCK),
+        ReadAhead(turn=1, text="what is the"),
+    )
+    look, drafted, next_look = (desk.stt.get() for _ in range(3))
+    read, next_read = (desk.llm.get() for _ in range(2))
+    assert isinstance(look, PartialJob)
+    assert isinstance(drafted, TranscribeJob)
+    assert look.breaks == drafted.breaks == (5,)
+    assert isinstance(read, ReadJob)
+    assert read.text == "what is"
+    assert [each.token.is_cancelled for each in (look, read)] == [True, True]
+    assert not any(each.token.is_cancelled for each in (drafted, next_look, next_read))
+
+
+def test_a_draft_that_is_discarded_leaves_the_look_that_follows_alone() -> None:
+    desk = Desk()
+    desk.obey(draft(), TranscribePartial(turn=1, from_frames=0, to_frames=2 * BLOCK))
+    desk.obey(ResumeTurn(turn=1), Discard(turn=1, draft=1, reason="resumed"))
+    look = desk.stt.get()
+    assert isinstance(look, PartialJob), "what was to be transcribed for the draft is purged"
+    assert not look.token.is_cancelled
+
+
+def test_reading_ahead_takes_the_place_of_what_is_done_while_nobody_speaks() -> None:
+    desk = Desk()
+    desk.orders.prefill()
+    desk.obey(ReadAhead(turn=1, text="what is"))
+    prefill, read = desk.llm.get(), desk.llm.get()
+    assert (prefill.token.is_cancelled, read.token.is_cancelled) == (True, False)
+
+
+def test_a_recogniser_that_is_too_slow_for_looks_fails_nobody() -> None:
+    desk = Desk()
+    look = TranscribePartial(turn=1, from_frames=0, to_frames=BLOCK)
+    desk.obey(*[look] * 9)
+    assert desk.stt.statistics().waiting == 8
+    assert not desk.events("error")

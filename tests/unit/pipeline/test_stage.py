@@ -6,8 +6,8 @@ import threading
 
 from edge_assistant.cancel import CancelToken
 from edge_assistant.errors import EdgeAssistantError
+from edge_assistant.pipeline.jobs import PrefillJob, SwapJob
 from edge_assistant.pipeline.stage import Stage
-from edge_assistant.pipeline.workers import PrefillJob, SwapJob
 from edge_assistant.tts.protocol import Voice
 from tests.fakes.engines import FakeVoice, pause
 

@@ -1,0 +1,73 @@
+"""Thread `stt`: what the user says, while he says it and when he pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge_assistant.audio.format import SAMPLE_RATE
+from edge_assistant.clock import SampleClock
+from edge_assistant.pipeline.jobs import PartialJob, Post, SwapJob, TranscribeJob
+from edge_assistant.pipeline.scheduler import Scheduler, Work
+from edge_assistant.stt.protocol import Recognizer
+from edge_assistant.stt.running import Heard, RunningText, RunningTranscript
+from edge_assistant.trace import EventLog
+from edge_assistant.turns.events import PartialTranscribed, Transcribed
+from edge_assistant.turns.phrases import repeats
+
+
+class Transcriber:
+    """Thread `stt`: the transcript of a turn, while it grows and when it pauses."""
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        heard: Heard,
+        post: Post,
+        log: EventLog,
+        clock: SampleClock,
+        *,
+        scheduler: Scheduler,
+        spoken: Callable[[], str],
+    ) -> None:
+        self.engine = recognizer
+        self._running = RunningTranscript(heard)
+        self._scheduler, self._spoken = scheduler, spoken
+        self._post, self._log, self._clock = post, log, clock
+
+    def handle(self, job: TranscribeJob | PartialJob | SwapJob[Recognizer]) -> None:
+        match job:
+            case SwapJob():
+                self.engine.close()
+                self.engine = job.engine
+            case PartialJob():
+                self._look(job)
+            case TranscribeJob():
+                self._transcribe(job)
+
+    def _look(self, job: PartialJob) -> None:
+        if not self._scheduler.plan(Work.PARTIAL, turn=job.turn).run:
+            self._post(PartialTranscribed(turn=job.turn, stable=""))
+            return
+        heard = self._hear(job)
+        words = {"text": heard.text, "stable": heard.stable}
+        self._log.emit("transcript", self._clock.now_frames(), job.turn, **words, final=False)
+        self._post(PartialTranscribed(turn=job.turn, stable=heard.stable))
+
+    def _hear(self, job: TranscribeJob | PartialJob) -> RunningText:
+        new_s = (job.to_frames - self._running.open_frames(job.from_frames)) / SAMPLE_RATE
+        with self._scheduler.busy("stt", audio_s=new_s):
+            return self._running.hear(
+                self.engine, job.from_frames, job.to_frames, job.breaks, job.token
+            )
+
+    def _transcribe(self, job: TranscribeJob) -> None:
+        attempt = job.attempt
+        self._scheduler.give_threads(self.engine, Work.FINAL, turn=attempt.turn)
+        began = self._clock.now_s()
+        text = self._hear(job).text
+        attempt.timings["stt_s"] = round(self._clock.now_s() - began, 4)
+        attempt.user_text = text
+        attempt.speech_s = (job.to_frames - job.from_frames) / SAMPLE_RATE
+        self._log.emit("transcript", self._clock.now_frames(), attempt.turn, text=text, final=True)
+        is_echo = repeats(text, self._spoken())
+        self._post(Transcribed(turn=attempt.turn, draft=attempt.draft, text=text, is_echo=is_echo))

@@ -1,0 +1,51 @@
+"""Looking at what the user has said so far, while he goes on speaking."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from edge_assistant.audio.format import frames_of_ms
+from edge_assistant.turns.commands import ReadAhead, TranscribePartial
+from edge_assistant.turns.events import PartialTranscribed
+from edge_assistant.turns.grants import Step, heard_from
+from edge_assistant.turns.settings import Settings
+from edge_assistant.turns.state import ReplyPhase, State, UserTurn
+
+PARTIAL_MS: Final = 300
+"""From one look to the next: a word, about."""
+
+BACK_OFF: Final = 1.3
+"""And at least so many times as long as the look took, so that a slow machine keeps a quarter of
+its time for other things. Moonshine's own streaming backs off alike."""
+
+
+def look(state: State, user: UserTurn, rules: Settings) -> Step:
+    """Look at the words of a turn that goes on, if it is time."""
+    now = state.now_frames
+    due = max(user.partial_due_frames, user.talking_from_frames + frames_of_ms(PARTIAL_MS))
+    is_heard_over = state.replies_in(ReplyPhase.COMMITTED, ReplyPhase.SPEAKING)
+    if not rules.partials or user.partial_frames or is_heard_over or now < due:
+        return state, ()
+    command = TranscribePartial(
+        turn=user.turn,
+        from_frames=heard_from(user, rules),
+        to_frames=now,
+        breaks=user.breaks,
+    )
+    return replace(state, user=replace(user, partial_frames=now)), (command,)
+
+
+def partial_transcribed(state: State, event: PartialTranscribed) -> Step:
+    """Let the language model read what is stable, and say when to look again."""
+    user = state.user
+    if user is None or user.turn != event.turn:
+        return state, ()
+    ordered = user.partial_frames or state.now_frames
+    took_frames = state.now_frames - ordered
+    due = ordered + max(frames_of_ms(PARTIAL_MS), round(BACK_OFF * took_frames))
+    is_new = event.stable not in ("", user.stable)
+    stable = event.stable or user.stable
+    user = replace(user, partial_frames=0, partial_due_frames=due, stable=stable)
+    read = (ReadAhead(turn=user.turn, text=stable),) if is_new else ()
+    return replace(state, user=user), read
