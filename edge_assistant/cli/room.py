@@ -1,0 +1,251 @@
+"""`edge-assistant room`: listens to the room and says how the assistant should converse in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from edge_assistant.cli.options import takes_config
+from edge_assistant.cli.output import emit, note, out
+from edge_assistant.cli.process import in_worker
+from edge_assistant.errors import ConfigError, DeviceLost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge_assistant.audio.card import SoundCard
+    from edge_assistant.audio.room.choice import Choice
+    from edge_assistant.audio.room.measure import Measurement
+    from edge_assistant.audio.room.recording import Recording
+    from edge_assistant.cancel import CancelToken
+    from edge_assistant.config import Config
+
+Value = bool | int | str
+
+_GUARDS: Final = ("turns.barge_in_ms", "turns.probe_ms", "vad.onset_aggressiveness")
+"""What is raised where it must be strict about what is speech, to what `kiosk` has at least."""
+
+_STRICT_PROFILE: Final = "kiosk"
+
+_RETRIES: Final = 2
+
+_MODES: Final = {
+    "full": "full duplex: interrupt it whenever you like",
+    "guarded": "guarded: it yields to longer speech only (raised thresholds)",
+    "half": "half duplex: only a stop phrase interrupts it",
+}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--write", is_flag=True, help="Put the settings into your own configuration file.")
+@takes_config("input_device", "output_device", reloads=True)
+def room(as_json: bool, write: bool, config: Config, reload: Callable[[], Config]) -> None:
+    """Measure the room with a sweep and say how to converse in it.
+
+    Plays two short sweeps, measures noise, echo and delay, and chooses full duplex, guarded (raised
+    thresholds) or half duplex.
+    """
+    from edge_assistant.audio.cards.portaudio import PortAudioCard
+    from edge_assistant.audio.room.choice import choose
+    from edge_assistant.audio.room.measure import measure
+    from edge_assistant.config import config_paths
+
+    card = PortAudioCard(config.audio)
+    measurement = measure(in_worker(lambda token: listen(card, token), "room"))
+    choice = choose(measurement)
+    settings = settings_for(choice, config.profile)
+    config.with_overrides(settings)  # before it is recommended: each value may suit, and not all
+    if as_json:
+        emit(_document(card.name, measurement, choice, settings))
+    else:
+        _print(card.name, measurement, choice, settings)
+    own = config_paths()[1]
+    if write:
+        write_settings(own, settings)
+        note(f"wrote {own}")
+        _tell_overridden(settings, reload())
+    elif not as_json:
+        note("edge-assistant room --write puts this into your configuration")
+
+
+def listen(card: SoundCard, token: CancelToken) -> Recording:
+    """Play and record the sweeps; again, if the machine was too busy for it.
+
+    Raises:
+        AudioError: the device cannot be opened, was lost, or stands still.
+        TurnCancelled: the token.
+    """
+    from edge_assistant.audio.room.recording import SWEEPS, record
+
+    note(f"some seconds of silence, then {SWEEPS} sweeps: please be quiet until they are over")
+    for _ in range(_RETRIES):
+        try:
+            recording = record(card, token)
+        except DeviceLost as error:
+            note(f"{error.message} Once more.")
+            continue
+        if not recording.breaks:
+            return recording
+        note("Sound was lost meanwhile. Once more.")
+    return record(card, token)
+
+
+def settings_for(choice: Choice, profile: str) -> dict[str, Value]:
+    """Dotted keys and values that a choice means; where it needs no guard, those of `profile`.
+
+    All keys every time, so that a room that has become better loosens what was tightened.
+    """
+    import msgspec
+
+    from edge_assistant.config import load_profile
+
+    usual, strict = (msgspec.to_builtins(load_profile(name)) for name in (profile, _STRICT_PROFILE))
+    raised: dict[str, Value] = {}
+    for key in _GUARDS:
+        section, _, name = key.partition(".")
+        plain, guarded = usual[section][name], strict[section][name]
+        raised[key] = plain if choice.mode == "full" else max(plain, guarded)
+    return {
+        "audio.echo_canceller": choice.canceller,
+        "turns.barge_in": choice.mode != "half",
+        **raised,
+    }
+
+
+def write_settings(path: Path, settings: Mapping[str, Value]) -> None:
+    """Set `settings` in the TOML file at `path` and leave everything else as it is.
+
+    Raises:
+        ConfigError: the file is written in a way that does not let this be done safely.
+        OSError: it cannot be written.
+    """
+    from edge_assistant.cli.config import write_whole
+
+    target = path.resolve()  # a link stays one
+    is_there = target.exists()
+    text = target.read_bytes().decode("utf-8-sig") if is_there else ""
+    changed = with_settings(text, settings, str(path))
+    mode = target.stat().st_mode if is_there else None
+    write_whole(target, changed)
+    if mode is not None:
+        target.chmod(mode & 0o777)
+
+
+def with_settings(text: str, settings: Mapping[str, Value], origin: str = "the file") -> str:
+    """TOML `text` with `settings` laid on, comments and order kept.
+
+    Raises:
+        ConfigError: it would come out as something else than that.
+    """
+    import tomllib
+
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    wanted = tomllib.loads(text)
+    for key, value in settings.items():
+        section, _, name = key.partition(".")
+        wanted.setdefault(section, {})[name] = value
+    try:
+        document = tomlkit.parse(text)
+        for key, value in settings.items():
+            section, _, name = key.partition(".")
+            document.setdefault(section, tomlkit.table())[name] = value
+        changed = tomlkit.dumps(document)
+        is_right = tomllib.loads(changed) == wanted
+    except (TOMLKitError, ValueError):
+        is_right = False
+    if not is_right:
+        raise ConfigError(
+            "config-not-editable",
+            f"{origin} is written in a way that cannot be changed without risk; it is as it was.",
+            f"Add by hand: {', '.join(_assignments(settings))}",
+        )
+    return changed
+
+
+def _assignments(settings: Mapping[str, Value]) -> Iterator[str]:
+    for key, value in settings.items():
+        yield f"{key} = {_toml(value)}"
+
+
+def _toml(value: Value) -> str:
+    return str(value).lower() if isinstance(value, int) else f'"{value}"'
+
+
+def _tell_overridden(settings: Mapping[str, Value], config: Config) -> None:
+    """Say which of the written keys has no effect, since a later layer sets it too."""
+    import msgspec
+
+    values = msgspec.to_builtins(config)
+    for key, value in settings.items():
+        section, _, name = key.partition(".")
+        if values[section][name] != value:
+            note(f"{key} is {_toml(values[section][name])} all the same: a --config file, the")
+            note("environment or a flag sets it")
+
+
+def _document(
+    card: str, measurement: Measurement, choice: Choice, settings: Mapping[str, Value]
+) -> dict[str, object]:
+    from dataclasses import asdict
+
+    figures = {
+        key: round(value, 4 if key.endswith("_s") else 2) if isinstance(value, float) else value
+        for key, value in asdict(measurement).items()
+    }
+    return {
+        "card": card,
+        "measurement": figures,
+        "mode": choice.mode,
+        "reasons": list(choice.reasons),
+        "settings": dict(settings),
+    }
+
+
+def _print(
+    card: str, measurement: Measurement, choice: Choice, settings: Mapping[str, Value]
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("devices", Text(card))  # a name may hold what rich would take for markup
+    for name, text in _rows(measurement):
+        table.add_row(name, Text(text))
+    console = out()
+    console.print(table)
+    console.print()
+    console.print(Text(_MODES[choice.mode], "bold"))
+    for reason in choice.reasons:
+        console.print(Text(f"  because {reason}"))
+    console.print()
+    section = ""
+    for line in _assignments(settings):
+        head, _, rest = line.partition(".")
+        if head != section:
+            section = head
+            click.echo(f"[{section}]")
+        click.echo(rest)
+
+
+def _rows(room: Measurement) -> Iterator[tuple[str, str]]:
+    yield "noise floor", f"{room.noise_dbfs:.1f} dBFS, peak {room.noise_peak_dbfs:.1f}"
+    if room.echo_db is None:
+        yield "echo", f"none (one above {room.least_echo_db:.0f} dB would have been heard)"
+    else:
+        yield "echo", f"{room.echo_db:.1f} dB, {room.snr_db:.0f} dB above noise and distortion"
+        trembling = f", {room.delay_spread_ms:.1f} ms apart" if room.delay_spread_ms else ""
+        yield "delay", f"{room.delay_ms:.1f} ms more than the sound card tells of{trembling}"
+        yield "round trip", f"{room.round_trip_ms:.0f} ms with all buffers"
+        reverberation = "-" if room.rt60_s is None else f"{room.rt60_s:.2f} s"
+        yield "reverberation", f"{reverberation} (RT60)"
+    yield "clipping", "yes" if room.is_clipped else "no"
+    if room.breaks:
+        yield "lost sound", f"{room.breaks} times"
