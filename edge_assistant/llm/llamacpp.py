@@ -34,6 +34,9 @@ between."""
 TAIL_CHARS = 80
 """Enough of what was said to see whether a sentence has ended."""
 
+BEGINNING_TOKENS = 32
+"""Of the last reply that are remembered: more than the first clause, and quick to take in again."""
+
 _NO_STATS = GenerationStats(
     prompt_tokens=0,
     reused_tokens=0,
@@ -87,6 +90,10 @@ class LlamaCpp:
         self._lock = threading.Lock()  # around native work, so that close() waits for its end
         self._is_closed = False
         self._threads: tuple[int, int] | None = None  # asked for, not applied yet
+        self._begun: tuple[list[int], list[int]] = ([], [])
+        """The last prompt, and the first tokens of the reply to it."""
+        self._judged: tuple[list[int], float] = ([], 0.0)
+        """The last prompt that was judged, and how."""
         self._call = 0
         self._stats = _NO_STATS
         self._counted = (0, 0)  # tokens evaluated and dropped before the last call
@@ -144,13 +151,18 @@ class LlamaCpp:
             if self._kept is not None and all(each.role == "system" for each in messages):
                 with self._native_step(call, token):
                     self._kept.recall(self._memory, self._tokens(parts))
-            self._evaluate(parts, call, token, needs_logits=is_asked)
+            with self._native_step(call, token):
+                prompt = self._prompt(parts)
+            self._evaluate(prompt, call, token, needs_logits=is_asked)
             if not is_asked:
                 with self._native_step(call, token):
                     self._memory.checkpoint()
 
     def generate(self, messages: Sequence[Message], token: CancelToken) -> Iterator[str]:
         """Yield the reply piece by piece, valid UTF-8 each; nothing runs before the first `next`.
+
+        Asked the same as the last time, it says the beginning of its reply again at once, and only
+        what follows is thought of: a draft that was dropped for a moment of noise costs nothing.
 
         The reply ends where the model ends it, at `max_tokens`, at the first sentence end after
         `wrap_up_tokens`, when the context is full, or when it goes round in circles.
@@ -164,11 +176,9 @@ class LlamaCpp:
         """
         started_s = time.perf_counter()
         with self._armed(token) as call:
-            parts = render(messages, self._template)
-            self._evaluate(parts, call, token, needs_logits=True)
             with self._native_step(call, token):
-                self._native.restart_sampler()
-            yield from self._reply(call, token, started_s)
+                prompt = self._prompt(render(messages, self._template))
+            yield from self._reply(prompt, call, token, started_s)
 
     def end_probability(self, messages: Sequence[Message], token: CancelToken) -> float:
         """Probability in [0, 1] that the last message, which is the user's, is complete.
@@ -182,11 +192,14 @@ class LlamaCpp:
             GenerationError: the engine failed or the prompt does not fit; the instance stays
                 usable.
         """
-        parts = render_unfinished(messages, self._template)
         with self._armed(token) as call:
-            self._evaluate(parts, call, token, needs_logits=True)
             with self._native_step(call, token):
-                return self._native.probability(self._ends)
+                prompt = self._prompt(render_unfinished(messages, self._template))
+            if prompt != self._judged[0]:
+                self._evaluate(prompt, call, token, needs_logits=True)
+                with self._native_step(call, token):
+                    self._judged = (prompt, self._native.probability(self._ends))
+            return self._judged[1]
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length of the prompt for a reply to `messages`."""
@@ -233,31 +246,52 @@ class LlamaCpp:
         if self._is_closed:
             raise GenerationError("llm-closed", "the language model was closed")
 
+    def _prompt(self, parts: Sequence[Part]) -> list[int]:
+        """Tokens of a prompt that leaves room for a reply."""
+        prompt = self._tokens(parts)
+        if len(prompt) >= self.n_ctx:
+            raise GenerationError(
+                "prompt-too-long",
+                f"the prompt has {len(prompt)} tokens, the context {self.n_ctx}",
+                "drop the oldest turns, or raise llm.n_ctx",
+            )
+        return prompt
+
     def _evaluate(
-        self, parts: Sequence[Part], call: int, token: CancelToken, *, needs_logits: bool
+        self, prompt: Sequence[int], call: int, token: CancelToken, *, needs_logits: bool
     ) -> None:
         with self._native_step(call, token):
-            prompt = self._tokens(parts)
-            if len(prompt) >= self.n_ctx:
-                raise GenerationError(
-                    "prompt-too-long",
-                    f"the prompt has {len(prompt)} tokens, the context {self.n_ctx}",
-                    "drop the oldest turns, or raise llm.n_ctx",
-                )
             reused = self._memory.roll_back(prompt, needs_logits=needs_logits)
             self._stats = replace(_NO_STATS, prompt_tokens=len(prompt), reused_tokens=reused)
             if self._kept is not None:
                 self._kept.keep_on_the_way(self._memory, prompt, lambda: self._check(call, token))
             self._memory.extend(prompt, lambda: self._check(call, token))
 
-    def _reply(self, call: int, token: CancelToken, started_s: float) -> Iterator[str]:
+    def _resume(
+        self, prompt: Sequence[int], said: Sequence[int], call: int, token: CancelToken
+    ) -> None:
+        """Stand where `said` has been said in reply to `prompt`."""
+        self._evaluate([*prompt, *said], call, token, needs_logits=True)
+        with self._native_step(call, token):
+            self._native.restart_sampler()
+            for each in said:
+                self._native.accept(each)
+
+    def _reply(
+        self, prompt: list[int], call: int, token: CancelToken, started_s: float
+    ) -> Iterator[str]:
         settings, native, memory = self._settings, self._native, self._memory
         reply = ReplyText(self._template.markers)
+        known = self._begun[1] if self._begun[0] == prompt else []
+        is_known = True
         said: list[int] = []
         tail = ""
         while len(said) < settings.max_tokens:
+            if is_known and len(said) == len(known):
+                is_known = False
+                self._resume(prompt, said, call, token)
             with self._native_step(call, token):
-                chosen = native.sample()
+                chosen = known[len(said)] if is_known else native.sample()
                 data = native.piece(chosen)
                 is_end = chosen in self._markers or native.is_end(chosen)
             if not said:
@@ -266,6 +300,8 @@ class LlamaCpp:
             if is_end:
                 break
             said.append(chosen)
+            if len(said) <= BEGINNING_TOKENS:
+                self._begun = (prompt, list(said))
             self._stats = replace(self._stats, generated_tokens=len(said))
             text = reply.feed(data)
             if len(said) > settings.wrap_up_tokens and text[:1].isspace() and ends_sentence(tail):
@@ -273,6 +309,8 @@ class LlamaCpp:
             if text:
                 tail = (tail + text)[-TAIL_CHARS:]
                 yield text
+            if is_known:
+                continue
             if reply.is_stopped or is_looping(said) or len(memory.tokens) + 1 >= self.n_ctx:
                 break
             with self._native_step(call, token):

@@ -270,6 +270,10 @@ class Native:
         """Choose a token from the logits of the last `decode`."""
         return int(self._lib.llama_sampler_sample(self._sampler, self._context, -1))
 
+    def accept(self, token: int) -> None:
+        """Count a token that was not sampled as said."""
+        self._lib.llama_sampler_accept(self._sampler, token)
+
     def probability(self, tokens: Sequence[int]) -> float:
         """That the next token is one of these, by the logits of the last `decode`: in [0, 1]."""
         row = self._lib.llama_get_logits_ith(self._context, -1)

@@ -22,6 +22,7 @@ class GenerationStats:
     """What one call of `prefill` or `generate` cost."""
 
     prompt_tokens: int
+    """0 where the model only said again how its last reply to the same messages had begun."""
     reused_tokens: int
     """Tokens of the prompt that the KV cache already held; the rest was evaluated."""
     generated_tokens: int

@@ -20,7 +20,6 @@ threads.
 | `contended` | partial, draft | as many engines are at work as there are cores, judge aside |
 | `slow-stt` | partial | the last pass took too much of the time that its audio lasts |
 | `engine-busy` | partial | the recogniser is in a call |
-| `too-soon` | partial | less than max(300 ms, 1.3 times the last pass) since the last one |
 | `long-speech` | draft | the user speaks for long already |
 | `draft-share` | draft | this turn's drafts have had their share of the time |
 
@@ -78,7 +77,7 @@ _ENGINE_OF: Final[dict[Work, Engine]] = {
 }
 _AWAITED: Final = frozenset({Work.FINAL, Work.ANSWER_COMMITTED, Work.DRAFT})
 """A draft too: the wait for the end of the turn, 0.2 s, is shorter than what it takes."""
-_PACED: Final = frozenset({"too-soon", "engine-busy"})
+_PACED: Final = frozenset({"engine-busy"})
 """Reasons that come and go with every partial: no news for the trace."""
 
 _IGNORED_CORES: Final = 0.25
@@ -101,10 +100,6 @@ class Limits:
     """Share of the time in which threads may wait for a CPU while drafts are begun."""
     partial_pressure: float = 0.8
     """The same for partials."""
-    partial_period_s: float = 0.3
-    """Shortest time from one partial to the next."""
-    partial_backoff: float = 1.3
-    """The same, in durations of the last pass."""
     partial_rtf: float = 0.5
     """Compute time over audio time of a pass above which partials only delay the final one."""
     draft_share: float = 0.5
@@ -133,10 +128,6 @@ class Situation:
     is_throttled: bool = False
     stt_rtf: float = 0.0
     """Compute time over audio time of the last transcript; 0 = there was none."""
-    last_pass_s: float = 0.0
-    """What the last transcript took."""
-    since_partial_s: float = math.inf
-    """Since the last partial was begun."""
     drafting_s: float = 0.0
     """Seconds that engines have spent on drafts of this turn."""
     speech_s: float = 0.0
@@ -182,11 +173,9 @@ def _refusal(s: Situation, limits: Limits) -> str | None:
             ("draft-share", s.drafting_s > allowed_s),
         ]
     else:
-        period_s = max(limits.partial_period_s, limits.partial_backoff * s.last_pass_s)
         rules += [
             ("slow-stt", s.stt_rtf > limits.partial_rtf),
             ("engine-busy", "stt" in s.busy),
-            ("too-soon", s.since_partial_s < period_s),
         ]
     return next((reason for reason, applies in rules if applies), None)
 
@@ -250,25 +239,21 @@ class Scheduler:
         """Since when, and the turn where it is for a draft."""
         self._drafting: tuple[int, float] = (-1, 0.0)
         """The turn that was drafted for last, and the seconds that it took."""
-        self._last_pass_s = 0.0
         self._stt_rtf = 0.0
-        self._partial_s = -math.inf
         self._told: dict[Work, Plan] = {}
 
     def plan(self, work: Work, *, turn: int | None = None, speech_s: float = 0.0) -> Plan:
-        """What to do about `work` now. A partial that may run counts as begun.
+        """What to do about `work` now. How often partials are asked for is the floor's affair.
 
         Args:
             work: what somebody wants to do.
             turn: that it belongs to; needed for a draft.
             speech_s: how long the user has spoken in that turn; needed for a draft.
         """
-        load, lag_ms, now_s = self._read_load(), self._ears_lag_ms(), self._clock.now_s()
+        load, lag_ms = self._read_load(), self._ears_lag_ms()
         with self._lock:
-            situation = self._situation(work, turn, speech_s, load, lag_ms, now_s)
+            situation = self._situation(work, turn, speech_s, load, lag_ms)
             plan = decide(situation, self._limits)
-            if work is Work.PARTIAL and plan.run:
-                self._partial_s = now_s
             is_news = plan.reason not in _PACED and self._told.get(work) != plan
             if is_news:
                 self._told[work] = plan
@@ -310,7 +295,7 @@ class Scheduler:
             if audio_s > 0.0:  # not where it was broken off: that pass was no pass
                 took_s = self._clock.now_s() - began_s
                 with self._lock:
-                    self._last_pass_s, self._stt_rtf = took_s, took_s / audio_s
+                    self._stt_rtf = took_s / audio_s
         finally:
             self._leave(engine)
 
@@ -330,7 +315,6 @@ class Scheduler:
         speech_s: float,
         load: Load,
         lag_ms: float,
-        now_s: float,
     ) -> Situation:
         drafted_turn, drafting_s = self._drafting
         return Situation(
@@ -342,8 +326,6 @@ class Scheduler:
             pressure=load.pressure or 0.0,
             is_throttled=bool(load.is_throttled),
             stt_rtf=self._stt_rtf,
-            last_pass_s=self._last_pass_s,
-            since_partial_s=now_s - self._partial_s,
             drafting_s=drafting_s if turn == drafted_turn else 0.0,
             speech_s=speech_s,
         )

@@ -249,3 +249,21 @@ def test_the_context_is_no_longer_than_the_model_was_trained_for(tmp_path: Path)
     with closing(tiny_llm(write_tiny_gguf(tmp_path / "tiny.gguf"))) as llm:
         assert llm.n_ctx == 1024
         assert llm.prompt_budget == 1024 - GREEDY.max_tokens
+
+
+@pytest.mark.model
+def test_the_same_question_again_costs_nothing_until_the_beginning_is_said(
+    starter_file: StarterFile,
+) -> None:
+    with closing(starter_llm(starter_file)) as llm:
+        first = llm.end_probability(QUESTION, CancelToken())
+        begun = llm.generate(QUESTION, CancelToken())
+        said = [next(begun), next(begun)]
+        begun.close()  # type: ignore[attr-defined]
+        assert llm.end_probability(QUESTION, CancelToken()) == first
+        assert llm.stats.evaluated_tokens == 0
+        again = llm.generate(QUESTION, CancelToken())
+        assert [next(again), next(again)] == said
+        assert llm.stats.evaluated_tokens == 0
+        next(again)
+        assert llm.stats.evaluated_tokens > 0

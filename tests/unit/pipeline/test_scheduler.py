@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from dataclasses import replace
 from typing import Any, get_args
@@ -73,10 +72,6 @@ TWO_CORES: list[tuple[Work, dict[str, Any], tuple[int, str]]] = [
     (Work.ANSWER_COMMITTED, {"other_cores": 5.0}, (1, "other-load")),
     # Partials: one at a time, 300 ms or 1.3 passes apart, and only with a quick recogniser.
     (Work.PARTIAL, {"busy": {"stt"}}, (0, "engine-busy")),
-    (Work.PARTIAL, {"since_partial_s": 0.29}, (0, "too-soon")),
-    (Work.PARTIAL, {"since_partial_s": 0.3}, (1, "nobody-waits")),
-    (Work.PARTIAL, {"since_partial_s": 0.5, "last_pass_s": 0.4}, (0, "too-soon")),
-    (Work.PARTIAL, {"since_partial_s": 0.53, "last_pass_s": 0.4}, (1, "nobody-waits")),
     (Work.PARTIAL, {"stt_rtf": 0.6}, (0, "slow-stt")),
     (Work.DRAFT, {"stt_rtf": 0.6}, (2, "alone")),
     # Drafts: bounded by the time spent and by how long the user speaks.
@@ -128,8 +123,6 @@ situations = st.builds(
     pressure=st.floats(0.0, 1.0),
     is_throttled=st.booleans(),
     stt_rtf=st.floats(0.0, 2.0),
-    last_pass_s=st.floats(0.0, 2.0),
-    since_partial_s=numbers | st.just(math.inf),
     drafting_s=numbers,
     speech_s=numbers,
 )
@@ -173,8 +166,6 @@ def test_a_partial_outlasts_a_draft_where_the_machine_is_short(s: Situation) -> 
         s,
         busy=s.busy - mine,
         stt_rtf=0.0,
-        since_partial_s=math.inf,
-        last_pass_s=0.0,
         drafting_s=0.0,
         speech_s=0.0,
     )
@@ -284,15 +275,13 @@ def test_drafts_of_one_turn_share_a_budget() -> None:
     assert plan(Work.DRAFT, turn=2).run, "another turn begins anew"
 
 
-def test_partials_keep_their_distance_and_say_nothing_of_it() -> None:
+def test_a_partial_that_finds_the_recogniser_at_work_says_nothing_of_it() -> None:
     bench = Bench()
     plan = bench.scheduler.plan
     assert plan(Work.PARTIAL).run
     with bench.scheduler.busy("stt", audio_s=4.0):
         assert plan(Work.PARTIAL).reason == "engine-busy"
         bench.time.s += 1.0
-    assert plan(Work.PARTIAL).reason == "too-soon", "1.0 s of 1.3"
-    bench.time.s += 0.4
     assert plan(Work.PARTIAL).run
     assert [event["reason"] for event in bench.told()] == ["nobody-waits"]
 
