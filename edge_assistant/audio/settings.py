@@ -36,14 +36,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Longest wait between two attempts, 100 to 60000 ms; a device that is back is in use within
     about this time."""
 
-    echo_canceller: Literal["webrtc", "off"] = "off"
-    """Whether we take the loudspeaker's echo out of the microphone: `webrtc` for a loudspeaker in
-    the same room, `off` for headphones and where the sound system cancels echoes. AEC3 takes the
-    user for an echo where there is none to be heard, so it is not on by itself."""
+    echo_canceller: Literal["auto", "webrtc", "system", "off"] = "auto"
+    """Who takes the loudspeaker's echo out of the microphone. `auto`: we do, where there is one to
+    be heard and the sound system does not cancel it already. `webrtc`: WebRTC's AEC3 does, always;
+    it takes more of a user who talks over a reply. `system`: the sound system does, so we do not.
+    `off`: nobody does; for headphones."""
 
     noise_suppression: Annotated[int, msgspec.Meta(ge=0, le=3)] = 0
-    """Steady noise is taken out of the microphone: 0 not at all, 1 to 3 ever more. Needs the
-    canceller `webrtc`."""
+    """Steady noise is taken out of the microphone: 0 not at all, 1 to 3 ever more. Not with the
+    canceller `off`."""
 
     gain_control: bool = False
-    """Bring a soft microphone to a usual level. Needs the canceller `webrtc`."""
+    """Bring a soft microphone to a usual level. Not with the canceller `off`."""

@@ -209,9 +209,11 @@ class Ears:
             self._tick(block)
 
     def _tick(self, block: Samples) -> None:
-        if self._echo is not None:
+        if self._echo is None:
+            self._heard.append(block)
+        else:
             block = self._echo.clean(block, self._time_at(self._heard.end_frames))
-        self._heard.append(block)
+            self._heard.append(self._echo.ungated)
         at_frames = self._heard.end_frames
         for edge in self._edges(block, at_frames):
             self._post(_fact(edge))

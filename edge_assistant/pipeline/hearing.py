@@ -7,6 +7,7 @@ from collections.abc import Callable
 from edge_assistant.audio.card import SoundCard
 from edge_assistant.audio.echo.canceller import EchoCanceller
 from edge_assistant.audio.echo.reference import EchoReference
+from edge_assistant.audio.echo.system import system_cancels_echo
 from edge_assistant.audio.playout import Playout
 from edge_assistant.clock import SampleClock
 from edge_assistant.config import Config
@@ -23,14 +24,27 @@ Report = Callable[[EdgeAssistantError], None]
 def open_canceller(config: Config, card: SoundCard) -> EchoCanceller | None:
     """The echo canceller that the configuration asks for; None for none.
 
+    With `auto` it leaves the microphone alone where the sound system cancels echoes: two
+    cancellers in series each take the other's work for a voice.
+
     Raises:
         AudioError: it cannot be loaded.
     """
     settings = config.audio
-    if settings.echo_canceller == "off":
+    mode = settings.echo_canceller
+    if mode == "off":
         return None
+    device = card.name.partition(" / ")[0]
+    # What is in lock step is a file or a pipe, and passes no sound server.
+    if (
+        mode == "auto"
+        and not card.is_lock_step
+        and system_cancels_echo(settings.input_device, device)
+    ):
+        mode = "system"
     return EchoCanceller(
         EchoReference(card.playback_rate),
+        mode=mode,
         noise_suppression=settings.noise_suppression,
         gain_control=settings.gain_control,
     )
@@ -73,7 +87,8 @@ def make_ears(
 
 
 class EchoLog:
-    """Makes an `echo` event of every stretch of sound that the canceller has worked through."""
+    """Makes an `echo` event of every stretch of sound that the canceller has worked through, and
+    one at the start where the sound system cancels in its place."""
 
     def __init__(self, echo: EchoCanceller | None, log: EventLog, clock: SampleClock) -> None:
         self._echo, self._log, self._clock = echo, log, clock
@@ -85,6 +100,13 @@ class EchoLog:
             self._log.emit(
                 "echo",
                 self._clock.now_frames(),
-                erle_db=round(report.erle_db, 1),
-                echo_dbfs=round(report.echo_dbfs, 1),
+                mode=report.mode,
+                detected=report.is_echo,
+                delay_ms=_rounded(report.delay_ms),
+                erle_db=_rounded(report.erle_db),
+                echo_dbfs=_rounded(report.echo_dbfs),
             )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

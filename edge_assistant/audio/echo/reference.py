@@ -6,9 +6,11 @@ was heard when: only the cards' time stamps do.
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples, frames_of_ms
 from edge_assistant.audio.resample import Resampler
@@ -19,7 +21,22 @@ KEPT_MS: Final = 2_000
 
 MAX_SLIP_MS: Final = 8
 """Time stamps tremble by a few milliseconds. A reading place that is further off than this jumps;
-one that is nearer is led back by a frame a block, which is more than two clocks ever drift."""
+one that is nearer is led back by a frame a block at most, which is more than two clocks ever
+drift."""
+
+TRUSTED_READINGS: Final = 100
+"""That the two clocks agree is believed as firmly as 1 s of stamps."""
+
+MAX_DRIFT_FRAMES: Final = 0.1
+"""Of a block, 600 ppm: no two crystals differ by more."""
+
+EXACT_FRAMES: Final = 1e-4
+"""Cards that count frames, files and pipes, have stamps without a fault but that of the floats."""
+
+SETTLED_READINGS: Final = 800
+"""The place and the pace of reading are those of the straight line through the stamps so far, by
+least squares, and after 8 s one that forgets: stamps that tremble hardly move it, and clocks that
+drift do not leave it behind."""
 
 
 class EchoReference:
@@ -40,8 +57,14 @@ class EchoReference:
         self._anchor: tuple[int, float] | None = None
         """(frame, time): that frame of the playback side leaves the loudspeaker at that time."""
         self._scratch = np.zeros(frames_of_ms(KEPT_MS, sample_rate), dtype=np.float32)
-        self._next: int | None = None
+        self._next: float | None = None
         """Where the next reading begins, in frames of 16 kHz, if time goes on evenly."""
+        self._drift = 0.0
+        """By how many frames more than it has a block of the microphone is read."""
+        self._readings = 0
+        """Since the reading place last jumped."""
+        self.jumps = 0
+        """How often it did; who has learnt when the echo comes has to learn it anew."""
 
     def note(self, out: Samples, dac_time_s: float) -> None:
         """Callback: `out`, float32 (frames,), leaves the loudspeaker from `dac_time_s` on."""
@@ -57,10 +80,40 @@ class EchoReference:
         ready = self._resampler.process(self._scratch[:given])
         for first in range(0, len(ready), SAMPLE_RATE):  # the line takes less than it can hold
             self._line.append(ready[first : first + SAMPLE_RATE])
-        begin = self._place(time_s)
+        begin, step = self._lead(time_s, frames)
         if begin is None:
             return np.zeros(frames, dtype=np.float32)
-        self._next = begin + frames
+        self._next = begin + frames + step
+        first = math.floor(begin)
+        if begin == first and not step:
+            return self._whole(first, frames)
+        places = begin - first + np.arange(frames) * (1.0 + step / frames)
+        return _interpolated(self._whole(first - 1, frames + 4), places + 1.0)
+
+    def _lead(self, time_s: float, frames: int) -> tuple[float | None, float]:
+        """(place, step): the frame of the line that was emitted at `time_s`, None before anything
+        was; and by how much more than `frames` to go on from there."""
+        anchor = self._anchor
+        if anchor is None:
+            return None, 0.0
+        frame, at_s = anchor
+        exact = frame * SAMPLE_RATE / self._sample_rate + (time_s - at_s) * SAMPLE_RATE
+        if self._next is None or abs(exact - self._next) > frames_of_ms(MAX_SLIP_MS):
+            self.jumps += self._next is not None
+            self._readings, self._drift = 0, 0.0
+            return float(round(exact)), 0.0
+        off = exact - self._next
+        if abs(off) < EXACT_FRAMES and not self._drift:
+            return self._next, 0.0
+        self._readings += 1
+        count = min(self._readings + TRUSTED_READINGS, SETTLED_READINGS)
+        drift = self._drift + 6.0 / (count * (count + 1)) * off
+        self._drift = min(max(drift, -MAX_DRIFT_FRAMES), MAX_DRIFT_FRAMES)
+        step = self._drift + 2.0 * (2 * count - 1) / (count * (count + 1)) * off
+        return self._next, min(max(step, -1.0), 1.0)
+
+    def _whole(self, begin: int, frames: int) -> Samples:
+        """The line from `begin` on, silence where there is none: float32 (frames,)."""
         sound = self._line.read(max(0, begin), max(0, begin + frames))
         if len(sound) == frames:
             return sound
@@ -72,14 +125,19 @@ class EchoReference:
             padded[offset : offset + len(sound)] = sound
         return padded
 
-    def _place(self, time_s: float) -> int | None:
-        """Frame of the line that was emitted at `time_s`; None before anything was."""
-        anchor = self._anchor
-        if anchor is None:
-            return None
-        frame, at_s = anchor
-        exact = frame * SAMPLE_RATE / self._sample_rate + (time_s - at_s) * SAMPLE_RATE
-        wanted = round(exact)
-        if self._next is None or abs(wanted - self._next) > frames_of_ms(MAX_SLIP_MS):
-            return wanted
-        return self._next + int(np.sign(wanted - self._next))
+
+def _interpolated(sound: Samples, places: NDArray[np.floating[Any]]) -> Samples:
+    """`sound` between its frames, by the cubic through the four around each place.
+
+    A place may lie between 1 and len(sound) - 2.
+    """
+    first = np.floor(places).astype(np.intp)
+    t = places - first
+    before, here, there, beyond = (sound[first + k] for k in (-1, 0, 1, 2))
+    value = (
+        before * (-t * (t - 1.0) * (t - 2.0) / 6.0)
+        + here * ((t + 1.0) * (t - 1.0) * (t - 2.0) / 2.0)
+        + there * (-(t + 1.0) * t * (t - 2.0) / 2.0)
+        + beyond * ((t + 1.0) * t * (t - 1.0) / 6.0)
+    )
+    return np.asarray(value, dtype=np.float32)
