@@ -6,10 +6,10 @@ import re
 
 FIRST_MIN_WORDS = 3
 """The first clause may end at a comma only after this many words ("Well," alone sounds lost)."""
-FIRST_MAX_WORDS = 7
+FIRST_MAX_WORDS = 5
 """The first piece is cut at a space from here on even without a comma: it decides when the voice
 begins."""
-FIRST_MAX_CHARS = 40
+FIRST_MAX_CHARS = 30
 """As FIRST_MAX_WORDS, for long words."""
 LAST_RESORT_WORDS = 11
 """The first piece is cut here even behind a word that leans on the next one."""
@@ -63,7 +63,7 @@ def ends_sentence(text: str) -> bool:
 class SentenceSplitter:
     """Cuts one reply; make a new one for the next.
 
-    The first piece comes early, at a clause or after some seven words, because the voice waits for
+    The first piece comes early, at a clause or after some five words, because the voice waits for
     it. Later ones are sentences. Numbers (3.14, 10:30), addresses and abbreviations are not cut,
     nor is what stands between a pair of `**`, a pair of backticks or in square brackets unless it
     grows too long; a fenced code block always stays in one piece, so that the voice can leave it

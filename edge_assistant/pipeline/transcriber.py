@@ -46,12 +46,12 @@ class Transcriber:
 
     def _look(self, job: PartialJob) -> None:
         if not self._scheduler.plan(Work.PARTIAL, turn=job.turn).run:
-            self._post(PartialTranscribed(turn=job.turn, stable=""))
+            self._post(PartialTranscribed(turn=job.turn, ahead=""))
             return
         heard = self._hear(job)
         words = {"text": heard.text, "stable": heard.stable}
         self._log.emit("transcript", self._clock.now_frames(), job.turn, **words, final=False)
-        self._post(PartialTranscribed(turn=job.turn, stable=heard.stable))
+        self._post(PartialTranscribed(turn=job.turn, ahead=heard.ahead))
 
     def _hear(self, job: TranscribeJob | PartialJob) -> RunningText:
         new_s = (job.to_frames - self._running.open_frames(job.from_frames)) / SAMPLE_RATE

@@ -37,6 +37,9 @@ class RunningText:
     """What is known of a turn so far."""
 
     text: str
+    ahead: str
+    """All but the last word, which the next sound may still change: worth reading ahead, though it
+    may turn out otherwise."""
     stable: str
     """Its beginning that is not going to change, as far as two looks can tell; without its last
     word, which the next sound may still change."""
@@ -90,7 +93,9 @@ class RunningTranscript:
         before, self._words = self._words, rest.split()
         stable = self._words[: _agreed(before, self._words)]
         return RunningText(
-            text=_joined([*self._frozen, rest]), stable=_joined([*self._frozen, *stable])
+            text=_joined([*self._frozen, rest]),
+            ahead=_joined([*self._frozen, *self._words[:-1]]),
+            stable=_joined([*self._frozen, *stable]),
         )
 
     def open_frames(self, from_frames: int) -> int:

@@ -86,9 +86,9 @@ class PartialTranscribed:
     """What the user has said so far was looked at while he went on speaking."""
 
     turn: int
-    stable: str
-    """The words that are not going to change; empty where there are none yet, or nobody had the
-    time to look."""
+    ahead: str
+    """All words but the last, which the next sound may still change; empty where there are none
+    yet, or nobody had the time to look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

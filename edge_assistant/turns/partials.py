@@ -37,15 +37,15 @@ def look(state: State, user: UserTurn, rules: Settings) -> Step:
 
 
 def partial_transcribed(state: State, event: PartialTranscribed) -> Step:
-    """Let the language model read what is stable, and say when to look again."""
+    """Let the language model read ahead, and say when to look again."""
     user = state.user
     if user is None or user.turn != event.turn:
         return state, ()
     ordered = user.partial_frames or state.now_frames
     took_frames = state.now_frames - ordered
     due = ordered + max(frames_of_ms(PARTIAL_MS), round(BACK_OFF * took_frames))
-    is_new = event.stable not in ("", user.stable)
-    stable = event.stable or user.stable
-    user = replace(user, partial_frames=0, partial_due_frames=due, stable=stable)
-    read = (ReadAhead(turn=user.turn, text=stable),) if is_new else ()
+    is_new = event.ahead not in ("", user.ahead)
+    ahead = event.ahead or user.ahead
+    user = replace(user, partial_frames=0, partial_due_frames=due, ahead=ahead)
+    read = (ReadAhead(turn=user.turn, text=ahead),) if is_new else ()
     return replace(state, user=user), read

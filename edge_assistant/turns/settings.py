@@ -17,7 +17,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wake_phrase: Annotated[str, Meta(min_length=1, max_length=64)] = "hey assistant"
     """The words that wake it; used with `listen = "wake"` only."""
 
-    min_wait_ms: Annotated[int, Meta(ge=0, le=5_000)] = 200
+    min_wait_ms: Annotated[int, Meta(ge=0, le=5_000)] = 160
     """Silence before the turn is taken as over, in ms, when the turn detector is sure that it is
     (end probability 1)."""
 
@@ -34,8 +34,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The probability at which a pause is waited out for `max_wait_ms`, and the one at which
     `min_wait_ms` will do; between the two the wait falls evenly."""
 
-    pause_ms: Annotated[int, Meta(ge=20, le=2_000)] = 64
-    """Silence that counts as a pause, in ms (two windows of Silero): a draft is begun and the turn
+    pause_ms: Annotated[int, Meta(ge=20, le=2_000)] = 32
+    """Silence that counts as a pause, in ms (one window of Silero): a draft is begun and the turn
     detector asked then."""
 
     min_speech_ms: Annotated[int, Meta(ge=10, le=1_000)] = 96
@@ -153,7 +153,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     thrown away if the user goes on; its words help to judge whether it is over. Or only then
     (`endpoint`)."""
 
-    max_drafts: Annotated[int, Meta(ge=0, le=100)] = 20
+    max_drafts: Annotated[int, Meta(ge=0, le=100)] = 30
     """Attempts in one turn of the user; who pauses more often is answered once the turn is over."""
 
     def __post_init__(self) -> None:

@@ -56,7 +56,7 @@ class UserTurn:
     """When the look at what was said so far was ordered; 0 while none is under way."""
     partial_due_frames: int = 0
     """Not before may it be looked at again."""
-    stable: str = ""
+    ahead: str = ""
     """Its beginning that the language model has been given to read."""
     probes: int = 0
     """How often the words of this stretch, spoken over a reply, were looked at."""

@@ -342,7 +342,7 @@ class Screenplay:
             share = (job.to_frames / SAMPLE_RATE - line.start_s) / (line.end_s - line.start_s)
             said = line.text.split()
             words += said[: int(min(share, 1.0) * len(said))]
-        self.feed(PartialTranscribed(turn=job.turn, stable=" ".join(words[:-1])))
+        self.feed(PartialTranscribed(turn=job.turn, ahead=" ".join(words[:-1])))
 
     def _answer(self, attempt: Attempt) -> None:
         if self.fail("llm", attempt.key):

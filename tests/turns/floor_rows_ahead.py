@@ -72,26 +72,26 @@ def looked(given: State, ms: int, why: str, *, from_ms: int = 700) -> Row:
 
 
 def read(
-    given: State, stable: str, due_ms: int, *, known: str = "", orders: tuple[ReadAhead, ...] = ()
+    given: State, ahead: str, due_ms: int, *, known: str = "", orders: tuple[ReadAhead, ...] = ()
 ) -> Row:
     """A look has come back."""
     assert given.user is not None
     user = replace(
-        given.user, partial_frames=0, partial_due_frames=at(due_ms), stable=stable or known
+        given.user, partial_frames=0, partial_due_frames=at(due_ms), ahead=ahead or known
     )
     return Row(
         given=given,
-        fact=PartialTranscribed(turn=1, stable=stable),
+        fact=PartialTranscribed(turn=1, ahead=ahead),
         then=replace(given, user=user),
         orders=orders,
         rules=AHEAD,
-        why=f"{stable!r}, and {known!r} is known",
+        why=f"{ahead!r}, and {known!r} is known",
     )
 
 
-def known(given: State, stable: str) -> State:
+def known(given: State, ahead: str) -> State:
     assert given.user is not None
-    return replace(given, user=replace(given.user, stable=stable))
+    return replace(given, user=replace(given.user, ahead=ahead))
 
 
 LOOKS = [
@@ -134,9 +134,9 @@ LOOKS = [
     read(replace(LOOKED_AT, now_frames=at(1_900)), "", 2_020),
     read(replace(LOOKED_AT, now_frames=at(3_500)), "", 4_100),
     read(PAUSED, "what is", 2_410, orders=(READ,)),
-    unmoved(LOOKED_AT, PartialTranscribed(turn=2, stable="no"), "another turn", AHEAD),
-    unmoved(THINKING, PartialTranscribed(turn=1, stable="what is"), "the turn is over", AHEAD),
-    unmoved(IDLE, PartialTranscribed(turn=1, stable="what is"), "no turn", AHEAD),
+    unmoved(LOOKED_AT, PartialTranscribed(turn=2, ahead="no"), "another turn", AHEAD),
+    unmoved(THINKING, PartialTranscribed(turn=1, ahead="what is"), "the turn is over", AHEAD),
+    unmoved(IDLE, PartialTranscribed(turn=1, ahead="what is"), "no turn", AHEAD),
     Row(
         given=LOOKED_AT,
         fact=SpeechPaused(at_frames=at(2_100), ended_frames=at(2_000)),

@@ -25,7 +25,14 @@ from edge_assistant.turns.floor import step
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import ReplyPhase, State, UserPhase
 
-AHEAD = Settings(pause_ms=100, max_wait_ms=1_200, draft_at="endpoint", probe_ms=0, barge_in_ms=200)
+AHEAD = Settings(
+    min_wait_ms=200,
+    max_wait_ms=1_200,
+    pause_ms=100,
+    draft_at="endpoint",
+    probe_ms=0,
+    barge_in_ms=200,
+)
 """Round numbers, and only one thing beside the floor's own: what is said is looked at meanwhile."""
 BY_LENGTH = structs.replace(AHEAD, partials=False)
 """The simplest rules, so that every cell shows one thing."""

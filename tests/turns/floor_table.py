@@ -93,7 +93,7 @@ def _transcribed(text: str) -> Callable[[State], Sequence[Event]]:
 
 def _partial(state: State) -> Sequence[Event]:
     turn = state.next_turn - 1 if state.user is None else state.user.turn
-    return [PartialTranscribed(turn=turn, stable="and")]
+    return [PartialTranscribed(turn=turn, ahead="and")]
 
 
 def _echo(state: State) -> Sequence[Event]:

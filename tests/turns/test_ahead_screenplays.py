@@ -128,9 +128,9 @@ def test_a_key_that_is_held_hides_no_pause_from_the_recogniser() -> None:
     assert play.commands(Answer)[-1].text == "and then she said"
 
 
-def test_a_draft_is_begun_two_windows_after_the_last_word() -> None:
+def test_a_draft_is_begun_a_window_after_the_last_word() -> None:
     play = asked().run(6.0)
-    assert play.when(StartDraft) == pytest.approx(2.0 + 0.064, abs=0.011)
+    assert play.when(StartDraft) == pytest.approx(2.0 + 0.032, abs=0.011)
     assert play.when(JudgeTurn) == play.when(StartDraft)
     assert play.outcomes == {1: [Outcome.ANSWERED]}
 

@@ -28,7 +28,7 @@ from tests.fakes.screenplay import Screenplay, voice_of
 QUESTION_ENDS_S = 2.0
 
 
-AT_THE_END = Settings(draft_at="endpoint")
+AT_THE_END = Settings(draft_at="endpoint", min_wait_ms=200)
 
 
 def asked(play: Screenplay | None = None) -> Screenplay:
@@ -72,7 +72,7 @@ def test_an_absent_turn_detector_costs_the_mean_wait() -> None:
 
 def test_a_judgement_that_comes_late_ends_the_turn_at_once() -> None:
     play = asked(Screenplay(rules=AT_THE_END, probability=1.0, judge_ms=500)).run(6.0)
-    assert play.when(EndTurn) == pytest.approx(QUESTION_ENDS_S + 0.07 + 0.5, abs=0.021)
+    assert play.when(EndTurn) == pytest.approx(QUESTION_ENDS_S + 0.04 + 0.5, abs=0.021)
 
 
 def test_a_pause_inside_a_turn_is_not_its_end() -> None:
@@ -101,7 +101,7 @@ def test_a_false_endpoint_is_mended_before_anything_is_heard() -> None:
 
 
 def test_drafts_at_a_pause_are_discarded_unheard_when_the_user_goes_on() -> None:
-    rules = Settings(draft_at="pause")
+    rules = Settings(draft_at="pause", min_wait_ms=200)
     play = Screenplay(rules=rules, probability=0.0, llm_ms=10, stt_ms=10)
     play.user(0.5, 1.5, "what is").user(2.2, 3.0, "the time").run(9)
     assert [discard.reason for discard in play.commands(Discard)] == ["resumed"]
@@ -110,20 +110,20 @@ def test_drafts_at_a_pause_are_discarded_unheard_when_the_user_goes_on() -> None
 
 
 def test_a_draft_that_is_ready_is_heard_with_the_commit() -> None:
-    rules = Settings(draft_at="pause")
+    rules = Settings(draft_at="pause", min_wait_ms=200)
     play = asked(Screenplay(rules=rules, probability=1.0, stt_ms=20, llm_ms=40)).run(6)
     assert reply_begins_s(play) - play.when(Commit) <= 0.011
 
 
 @pytest.mark.parametrize(
     ("words", "words_ms", "wait_s"),
-    [(0.6, 40, 0.2), (0.6, 140, 0.26), (0.001, 40, 1.1), (None, 40, 0.45)],
+    [(0.6, 40, 0.16), (0.6, 140, 0.23), (0.001, 40, 1.1), (None, 40, 0.41)],
     ids=["all of it", "late", "it goes on", "never judged"],
 )
 def test_the_words_of_a_draft_decide_how_long_to_wait(
     words: float | None, words_ms: int, wait_s: float
 ) -> None:
-    """The pause is noticed after 0.07 s, the transcript takes 0.05 s."""
+    """The pause is noticed after 0.04 s, the transcript takes 0.05 s."""
     play = asked(Screenplay(probability=0.9, words=words, words_ms=words_ms)).run(8.0)
     assert play.when(EndTurn) == pytest.approx(QUESTION_ENDS_S + wait_s, abs=0.011)
     assert play.outcomes == {1: [Outcome.ANSWERED]}
