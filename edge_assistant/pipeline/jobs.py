@@ -33,6 +33,7 @@ class TranscribeJob:
     from_frames: int
     to_frames: int
     breaks: tuple[int, ...] = ()
+    pad_frames: int = 0
 
     @property
     def token(self) -> CancelToken:

@@ -205,6 +205,7 @@ class Orders:
             from_frames=command.from_frames,
             to_frames=command.to_frames,
             breaks=command.breaks,
+            pad_frames=command.pad_frames,
         )
         self._send(self._stt.offer(job), attempt, "stt")
 

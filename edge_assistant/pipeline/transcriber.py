@@ -57,7 +57,12 @@ class Transcriber:
         new_s = (job.to_frames - self._running.open_frames(job.from_frames)) / SAMPLE_RATE
         with self._scheduler.busy("stt", audio_s=new_s):
             return self._running.hear(
-                self.engine, job.from_frames, job.to_frames, job.breaks, job.token
+                self.engine,
+                job.from_frames,
+                job.to_frames,
+                job.breaks,
+                job.token,
+                pad_frames=job.pad_frames if isinstance(job, TranscribeJob) else 0,
             )
 
     def _transcribe(self, job: TranscribeJob) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant.cancel import CancelToken
 from edge_assistant.stt.pieces import cut_at_pauses
@@ -69,6 +71,8 @@ class RunningTranscript:
         to_frames: int,
         breaks: Sequence[int],
         token: CancelToken,
+        *,
+        pad_frames: int = 0,
     ) -> RunningText:
         """The text between two positions of the sample clock; blocks for a pass or more.
 
@@ -78,6 +82,7 @@ class RunningTranscript:
             to_frames: end of what there is.
             breaks: positions in the middle of the turn's inner pauses, in order.
             token: raises TurnCancelled; what was frozen until then stays frozen.
+            pad_frames: digital silence to put behind.
 
         Raises:
             TranscriptionError: the engine failed.
@@ -89,7 +94,10 @@ class RunningTranscript:
             piece = recognizer.transcribe(self._heard(self._open_frames, cut), token)
             self._frozen.append(piece.text)
             self._open_frames, self._words = cut, []
-        rest = recognizer.transcribe(self._heard(self._open_frames, to_frames), token).text
+        audio = self._heard(self._open_frames, to_frames)
+        if pad_frames:
+            audio = np.concatenate([audio, np.zeros(pad_frames, dtype=np.float32)])
+        rest = recognizer.transcribe(audio, token).text
         before, self._words = self._words, rest.split()
         stable = self._words[: _agreed(before, self._words)]
         return RunningText(

@@ -78,6 +78,8 @@ class StartDraft:
     to_frames: int
     breaks: tuple[int, ...] = ()
     """As for `TranscribePartial`."""
+    pad_frames: int = 0
+    """Silence to put behind it: the pause is that short as yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

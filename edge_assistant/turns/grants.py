@@ -24,6 +24,11 @@ ASIDE_MS: Final = 1_200
 Step = tuple[State, tuple[Command, ...]]
 """The next state, and what to do, in order."""
 
+HEARD_OUT_MS: Final = 130
+"""Silence that a recogniser should find behind the last word. Behind 32 ms Moonshine puts commas
+where there is an end: as a judge of 36 ends and 20 pauses, words and closing have an AUC of 0.84
+then, and of 0.91 with 100 ms of nothing put behind."""
+
 TAIL_MS: Final = 200
 """Silence after the last speech frame that still goes to the recogniser, so that no final
 consonant is cut."""
@@ -99,12 +104,16 @@ def draft_of(
     user: UserTurn, now_frames: int, rules: Settings, *, alone: bool = False
 ) -> StartDraft:
     """The next transcript of the turn; `alone`: without the turn that it goes on with."""
+    is_paused = user.phase is UserPhase.PAUSED
     heard_to = max(user.ended_frames + frames_of_ms(TAIL_MS), user.paused_frames)
+    to_frames = min(heard_to, max(now_frames, user.paused_frames))
+    heard_out = user.ended_frames + frames_of_ms(HEARD_OUT_MS)
     return StartDraft(
         turn=user.turn,
         draft=user.drafts + 1,
         from_frames=heard_from(user, rules, alone=alone),
-        to_frames=min(heard_to, max(now_frames, user.paused_frames)),
+        to_frames=to_frames,
+        pad_frames=max(0, heard_out - to_frames) if is_paused else 0,
         breaks=user.breaks,
     )
 

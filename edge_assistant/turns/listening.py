@@ -159,13 +159,14 @@ def speech_paused(state: State, event: SpeechPaused, rules: Settings) -> Step:
         PauseTurn(turn=user.turn, ended_frames=event.ended_frames),
         JudgeTurn(turn=user.turn, from_frames=from_frames, to_frames=event.at_frames),
     )
+    state, dropped = drop_check(state)  # of the words so far: now there are all
+    commands = (*commands, *dropped)
     if over_reply:
-        state, dropped = drop_check(state)
         check = draft_of(user, event.at_frames, rules, alone=True)
         user = replace(user, drafts=check.draft)
         state = replace(state, user=user, check=(check.turn, check.draft))
         state, unducked = unduck_if_alone(state)
-        return state, (*commands, *dropped, check, *unducked)
+        return state, (*commands, check, *unducked)
     if rules.draft_at == "pause" and state.reply is None and user.drafts < rules.max_drafts:
         user = _waiting(user, rules, is_drafted=True)
         state, drafted = start_draft(state, user, rules, phase=ReplyPhase.DRAFTED)

@@ -33,11 +33,13 @@ from edge_assistant.llm.prompt import SENTENCE_ENDS
 from edge_assistant.llm.protocol import Message
 from edge_assistant.pipeline.loading import Engines, load_engines
 from edge_assistant.store.store import Store
+from edge_assistant.turns.grants import HEARD_OUT_MS
 from tests.figures.prosody import Prosody, prosody
 from tests.figures.recordings import speech_folder
 
 KINDS: Final = ("command", "read")
-PAUSE_MS: Final = 100
+PAUSE_MS: Final = 32
+"""After so much silence the floor notices a pause."""
 PREROLL_MS: Final = 300
 FOLDS: Final = 5
 SHUFFLES: Final = 10
@@ -79,10 +81,12 @@ def places(clip: Clip) -> list[tuple[int, bool]]:
     return found if gap is None else [*found, (gap[0], False)]
 
 
-def up_to(clip: Clip, frame: int) -> Samples:
+def up_to(clip: Clip, frame: int, *, is_end: bool) -> Samples:
     """What has been heard when a pause is noticed there."""
     first = max(0, clip.speech_frames[0][0] - frames_of_ms(PREROLL_MS))
-    silence = room_tone(frames_of_ms(PAUSE_MS), 0, -72.0)
+    count = frames_of_ms(PAUSE_MS)
+    own = clip.sound[frame : frame + count]
+    silence = own if is_end and len(own) == count else room_tone(count, 0, -72.0)
     return np.concatenate([clip.sound[first:frame], silence])
 
 
@@ -93,8 +97,10 @@ def collect(clips: Sequence[Clip], engines: Engines, system_prompt: str) -> list
     for number, clip in enumerate(clips):
         print(f"\r{number}/{len(clips)}", end="", file=sys.stderr)
         for frame, is_end in places(clip):
-            audio, token = up_to(clip, frame), CancelToken()
-            text = engines.recognizer.transcribe(audio, token).text.strip()
+            audio, token = up_to(clip, frame, is_end=is_end), CancelToken()
+            pad = np.zeros(frames_of_ms(HEARD_OUT_MS - PAUSE_MS), dtype=np.float32)
+            heard = np.concatenate([audio, pad])
+            text = engines.recognizer.transcribe(heard, token).text.strip()
             if not text:
                 continue
             asked = (system, Message(role="user", content=text))

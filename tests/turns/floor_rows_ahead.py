@@ -146,7 +146,7 @@ LOOKS = [
         orders=(
             PauseTurn(turn=1, ended_frames=at(2_000)),
             JudgeTurn(turn=1, from_frames=at(700), to_frames=at(2_100)),
-            start_draft(1, 1, 700, 2_100),
+            start_draft(1, 1, 700, 2_100, pad_ms=30),
         ),
         rules=ALL_AT_PAUSE,
         why="the draft takes the place of the look",

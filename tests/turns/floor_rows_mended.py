@@ -114,7 +114,7 @@ FALSE_ENDPOINT = [
         orders=(
             PauseTurn(turn=2, ended_frames=at(3_500)),
             JudgeTurn(turn=2, from_frames=at(2_700), to_frames=at(3_600)),
-            start_draft(2, 3, 700, 3_600, INTRUDER.breaks),
+            start_draft(2, 3, 700, 3_600, INTRUDER.breaks, pad_ms=30),
         ),
         rules=AT_PAUSE,
         why="both halves are answered",

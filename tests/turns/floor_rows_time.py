@@ -122,7 +122,7 @@ TIME = [
     endpoint(
         replace(RELEASED, now_frames=at(1_600)),
         1_610,
-        StartDraft(turn=1, draft=1, from_frames=at(710), to_frames=at(1_610)),
+        start_draft(1, 1, 710, 1_610, pad_ms=120),
         "the key is up: no wait, and no tail that is not captured yet",
     ),
     tick(replace(PAUSED, onset_frames=at(2_690)), 2_899, "an onset may be the turn going on"),

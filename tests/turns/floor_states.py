@@ -170,10 +170,21 @@ def tick(
 
 
 def start_draft(
-    turn: int, draft: int, from_ms: int, to_ms: int, breaks: tuple[int, ...] = ()
+    turn: int,
+    draft: int,
+    from_ms: int,
+    to_ms: int,
+    breaks: tuple[int, ...] = (),
+    *,
+    pad_ms: int = 0,
 ) -> StartDraft:
     return StartDraft(
-        turn=turn, draft=draft, from_frames=at(from_ms), to_frames=at(to_ms), breaks=breaks
+        turn=turn,
+        draft=draft,
+        from_frames=at(from_ms),
+        to_frames=at(to_ms),
+        breaks=breaks,
+        pad_frames=at(pad_ms),
     )
 
 

@@ -31,13 +31,13 @@ CASES = {
         "What can I do for you today?",
     ],
     "The weather looks quite sunny and warm today everywhere. Enjoy!": [
-        "The weather looks quite sunny and warm ",
-        "today everywhere. ",
+        "The weather looks quite sunny ",
+        "and warm today everywhere. ",
         "Enjoy!",
     ],
     # ... but not behind a word that leans on the next
-    "One two three four five six of the seven. Done.": [
-        "One two three four five six of the seven. ",
+    "One two three four of the seven. Done.": [
+        "One two three four of the seven. ",
         "Done.",
     ],
     # later ones are sentences, commas or not

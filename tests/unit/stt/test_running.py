@@ -192,7 +192,8 @@ def test_the_words_of_two_stretches_are_not_compared() -> None:
     turn = Turn()
     turn.listener = Changeable("ten by ten by", "ten by", "ten by ten")
     turn.hear(3.6)
-    assert turn.hear(4.8, 2.8) == RunningText(text="ten by ten by ten", stable="ten by")
+    text = "ten by ten by ten"
+    assert turn.hear(4.8, 2.8) == RunningText(text=text, ahead="ten by ten by", stable="ten by")
 
 
 def test_a_piece_without_words_leaves_no_hole_in_the_text() -> None:

@@ -168,7 +168,7 @@ def test_several_judges_know_more_than_one() -> None:
         > likely(sound=0.05, words=0.4)
     )
     assert likely(sound=0.5, words=0.6) > 0.9
-    assert likely(sound=0.5, words=0.001) < 0.05
+    assert likely(sound=0.5, words=0.001, is_closed=False) < 0.05
     assert likely(sound=0.5, words=0.4, is_closed=False) < likely(sound=0.5, words=0.4)
     assert 0.0 < likely(sound=0.0, words=0.0, is_closed=False) < 0.01
     assert 0.99 < likely(sound=1.0, words=1.0) < 1.0
