@@ -19,7 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     speech_threshold: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.5
     """Probability from which a silent stream turns to speech."""
 
-    silence_threshold: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.35
+    silence_threshold: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.48
     """Probability below which speech turns to silence; lower than `speech_threshold`, so that the
     verdict does not flutter between two words."""
 

@@ -108,7 +108,7 @@ def test_it_talks_through_a_sound_card_and_ends_on_a_signal(live: Live, tmp_path
     live.ask_and_wait()
     recorder.terminate()
     recorder.wait(HUNG_S)
-    assert "the capital of" in live.events("transcript")[0]["text"].lower()
+    assert "the capital of" in live.events("transcript")[-1]["text"].lower()
     sound = read_sound(heard)
     assert np.max(np.abs(sound)) > 0.05, "nothing was heard in the room"
     (latency,) = live.events("latency")
@@ -162,4 +162,4 @@ def test_a_hangup_changes_the_voice_without_a_restart_and_survives_a_mistake(liv
         live.process.send_signal(signal.SIGHUP)
         live.wait(lambda said=said: said in live.said.read_text(encoding="utf-8"), said)  # type: ignore[misc]
     live.ask_and_wait()
-    assert "the capital of" in live.events("transcript")[0]["text"].lower()
+    assert "the capital of" in live.events("transcript")[-1]["text"].lower()

@@ -59,9 +59,10 @@ def test_a_spoken_question_is_answered_aloud(tmp_path: Path) -> None:
     names = [event["event"] for event in partner.events()]
     assert names[0] == "listening"
     wanted = ["speech_started", "draft_started", "transcript", "speech_ended", "committed"]
-    assert [name for name in names if name in wanted] == wanted
+    last = {name: at for at, name in enumerate(names)}  # looks and drafts before the last are void
+    assert sorted(wanted, key=lambda name: last[name]) == wanted
     # Not "France": on some processors the made voice's is heard as "friends".
-    assert "the capital of" in named(partner, "transcript")[0]["text"].lower()
+    assert "the capital of" in named(partner, "transcript")[-1]["text"].lower()
 
     heard = np.concatenate(partner.heard)
     (latency,) = named(partner, "latency")
