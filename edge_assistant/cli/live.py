@@ -45,6 +45,10 @@ class Screen:
         self._lock = threading.Lock()
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._is_live = console.is_terminal
+        self._said: tuple[int | None, str] = (None, "")
+        """Turn and text of the last transcript that was not shown."""
+        self._answered: int | None = None
+        """The turn that was last taken as over."""
         self.latencies: list[Mapping[str, Any]] = []
         """Of every reply so far."""
 
@@ -75,7 +79,7 @@ class Screen:
         """Show one event of EVENTS.jsonl."""
         name = event["event"]
         with self._lock:
-            line = _line_of(event)
+            line = self._words_of(event) or _line_of(event)
             if line is not None:
                 self._console.print(line)
             if name == "latency":
@@ -83,11 +87,25 @@ class Screen:
             if name in _STATES:
                 self.state(*_STATES[name])
 
+    def _words_of(self, event: Mapping[str, Any]) -> Text | None:
+        """What the user said, once it is known to be all: drafts have looked at a part of it."""
+        name, turn = event["event"], event.get("turn")
+        if name == "transcript" and event.get("final"):
+            self._said = (turn, event["text"])
+        elif name == "committed":
+            self._answered = turn
+        elif name != "turn_finished" or event.get("outcome") != "stopped":
+            return None
+        is_all = name == "turn_finished" or self._answered == turn
+        if not is_all or self._said[0] != turn or not self._said[1]:
+            return None
+        _, text = self._said
+        self._said = (None, "")
+        return Text.assemble(("you        ", "cyan"), text)
+
 
 def _line_of(event: Mapping[str, Any]) -> Text | None:
     match event["event"]:
-        case "transcript" if event.get("final") and event.get("text"):
-            return Text.assemble(("you        ", "cyan"), event["text"])
         case "playback_finished" if event.get("heard"):
             return Text.assemble(("assistant  ", "magenta"), event["heard"])
         case "yielded":
