@@ -48,7 +48,7 @@ class LlmProbe:
         sheet.put("prompt_tokens", stats.prompt_tokens)
         sheet.put("prefill_rate", (stats.prompt_tokens - stats.reused_tokens) / took_s)
         self._reply(sheet, token)
-        # What the reply left in the cache is cut off again, and the prompt's logits are gone.
+        # It remembers how its last reply to the same prompt had begun.
         sheet.put("ttft_again_s", self._first_token_s(token))
         self._forget(token)
         sheet.put("ttft_cold_s", self._first_token_s(token))

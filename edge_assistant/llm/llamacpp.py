@@ -144,6 +144,7 @@ class LlamaCpp:
             GenerationError: the engine failed or the prompt does not fit; the instance stays
                 usable.
         """
+        self._begun, self._judged = ([], []), ([], 0.0)  # the conversation has gone on
         is_asked = bool(messages) and messages[-1].role == "user"
         parts = (render if is_asked else render_open_user)(messages, self._template)
         with self._armed(token) as call:
