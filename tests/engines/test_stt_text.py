@@ -184,10 +184,10 @@ class TestInvention:
 
 class TestSettings:
     def test_defaults(self) -> None:
-        assert Settings() == Settings(model="moonshine-tiny-en", num_threads=1, language="en")
+        assert Settings() == Settings(model="moonshine-tiny-en", num_threads=0, language="en")
 
     @pytest.mark.parametrize(
-        "table", [{"num_threads": 0}, {"language": "English"}, {"modell": "base.en"}]
+        "table", [{"num_threads": -1}, {"language": "English"}, {"modell": "base.en"}]
     )
     def test_refuses(self, table: dict[str, object]) -> None:
         with pytest.raises(msgspec.ValidationError):
