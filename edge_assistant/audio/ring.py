@@ -75,6 +75,7 @@ class HistoryRing:
 
     def __init__(self, capacity_frames: int) -> None:
         self._buffer: Samples = np.zeros(capacity_frames, dtype=np.float32)
+        self._jumped_frames = 0
         self._end_frames = 0
         self._lock = threading.Lock()
 
@@ -95,14 +96,14 @@ class HistoryRing:
     def jump(self, frames: int) -> None:
         """Move on by `frames` that nobody heard; what was kept is forgotten."""
         with self._lock:
-            self._buffer[:] = 0.0
             self._end_frames += frames
+            self._jumped_frames = self._end_frames
 
     def read(self, from_frames: int, to_frames: int) -> Samples:
         """Copy what is still there of [from_frames, to_frames); shorter where it is gone or
         not yet there."""
         with self._lock:
-            oldest = max(0, self._end_frames - len(self._buffer))
+            oldest = max(self._jumped_frames, self._end_frames - len(self._buffer))
             begin = max(from_frames, oldest)
             end = min(to_frames, self._end_frames)
             if end <= begin:

@@ -53,7 +53,7 @@ class RunningTranscript:
     Thread: `stt`.
 
     Args:
-        heard: gives the audio.
+        heard: gives the audio; less than was asked for where its beginning is gone.
     """
 
     def __init__(self, heard: Heard) -> None:
@@ -90,6 +90,10 @@ class RunningTranscript:
         if from_frames != self._from_frames or to_frames < self._open_frames:
             self._from_frames = self._open_frames = from_frames
             self._frozen, self._words = [], []
+        # What the ears no longer have (the card was away, the turn is very long) is not there to
+        # be transcribed, and must not count as a stretch that has grown long.
+        there = len(self._heard(self._open_frames, to_frames))
+        self._open_frames = max(self._open_frames, to_frames - there)
         while (cut := self._cut(to_frames, breaks)) is not None:
             piece = recognizer.transcribe(self._heard(self._open_frames, cut), token)
             self._frozen.append(piece.text)

@@ -109,8 +109,13 @@ def asked(fault: str, folder: Path) -> Conversation:
 
 
 def replied(partner: Conversation) -> str:
+    """The text of the first turn's reply: of the draft that was played, no other."""
+    (played,) = named(partner, "playback_started")
     events: list[dict[str, Any]] = named(partner, "reply")
-    return " ".join(event["text"].strip() for event in events if event["turn"] == 1)
+    which = (1, played["draft"])
+    return " ".join(
+        event["text"].strip() for event in events if (event["turn"], event["draft"]) == which
+    )
 
 
 @pytest.mark.model

@@ -139,7 +139,7 @@ class TestSilero:
 class TestSettings:
     def test_defaults(self) -> None:
         assert Settings() == Settings(
-            engine="silero", onset_aggressiveness=2, speech_threshold=0.5, silence_threshold=0.35
+            engine="silero", onset_aggressiveness=2, speech_threshold=0.5, silence_threshold=0.48
         )
 
     @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from edge_assistant.trace import EventLog
 from tests.fakes.cards import ManualCard
 from tests.fakes.engines import FakeLlm, FakeRecognizer, FakeVad, FakeVoice, failing
 from tests.pipe.client import BLOCK, RATE, Conversation
-from tests.pipe.test_pipe import HUNG_S, first_audible_s, named, spoken
+from tests.pipe.test_pipe import HUNG_S, first_audible_s, last_audible_s, named, spoken
 
 NAIVE = (sys.executable, "-m", "edge_assistant.examples.naive_loop")
 OURS = (sys.executable, "-m", "edge_assistant", "converse", "--pipe")
@@ -259,7 +259,8 @@ def test_both_answer_aloud_and_tell_the_truth(command: tuple[str, ...], tmp_path
     ended_s = named(partner, "speech_ended")[0]["t"]
     heard_s = first_audible_s(np.concatenate(partner.heard))
     assert heard_s == pytest.approx(ended_s + latency["gap_s"], abs=0.002)
-    assert ended_s == pytest.approx(asked_s + len(question) / RATE, abs=0.25)
+    said_s = asked_s + last_audible_s(question)
+    assert ended_s == pytest.approx(said_s, abs=0.25)
 
 
 @pytest.mark.model

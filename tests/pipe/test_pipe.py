@@ -48,6 +48,10 @@ def first_audible_s(sound: Sound) -> float:
     return float(np.flatnonzero(np.abs(sound) > 10 ** (-50 / 20))[0]) / RATE
 
 
+def last_audible_s(sound: Sound) -> float:
+    return float(np.flatnonzero(np.abs(sound) > 10 ** (-50 / 20))[-1] + 1) / RATE
+
+
 def test_a_spoken_question_is_answered_aloud(tmp_path: Path) -> None:
     partner = Conversation(tmp_path / "events.jsonl")
     question = spoken("What is the capital of France?")

@@ -177,6 +177,17 @@ def test_the_past_is_found_by_its_position(blocks: list[int], span: tuple[int, i
     assert ring.read(*span).tolist() == [float(n) for n in kept]
 
 
+def test_what_was_before_a_jump_is_gone() -> None:
+    ring = HistoryRing(100)
+    ring.append(np.ones(40, np.float32))
+    ring.jump(30)
+    ring.append(np.full(20, 2.0, np.float32))
+    assert ring.end_frames == 90
+    assert ring.read(0, 90).tolist() == [2.0] * 20
+    assert ring.read(0, 70).tolist() == []
+    assert ring.read(80, 200).tolist() == [2.0] * 10
+
+
 @given(samples=st.lists(st.floats(width=32, allow_nan=True), max_size=50))
 def test_nothing_but_finite_sound_gets_in(samples: list[float]) -> None:
     clean = sanitize(np.array(samples, dtype=np.float32))

@@ -91,6 +91,14 @@ def test_a_long_stretch_is_frozen_up_to_its_last_pause() -> None:
     assert turn.spans_s == [(0.0, 2.8), (2.8, 4.8)]
 
 
+def test_what_the_ears_no_longer_have_does_not_count() -> None:
+    turn = Turn()
+    gone = at(2.0)
+    turn.running = RunningTranscript(lambda begin, end: count_up(max(begin, gone), end))
+    assert turn.hear(5.2, 2.8).text == words(5, 12)
+    assert turn.spans_s == [(2.0, 5.2)], "3.2 s are no long stretch"
+
+
 def test_what_is_frozen_is_not_heard_again() -> None:
     turn = Turn()
     turn.hear(4.8, 2.8)
