@@ -138,6 +138,7 @@ def _overlap(state: State, user: UserTurn, rules: Settings) -> Step:
         probe_ms=rules.probe_ms,
         probes=user.probes,
         is_wordless=user.is_wordless,
+        is_hasty=_is_hasty(user, state.reply),
         by_duration=rules.barge_in and rules.listen == "open",
     )
     match verdict:
@@ -153,6 +154,12 @@ def _overlap(state: State, user: UserTurn, rules: Settings) -> Step:
             return replace(state, user=user, check=(probe.turn, probe.draft)), (probe,)
         case _:
             return state, ()
+
+
+def _is_hasty(user: UserTurn, reply: Reply | None) -> bool:
+    if reply is None or user.heard_from_frames is None:
+        return False
+    return user.started_frames - reply.ended_frames <= frames_of_ms(overlap.HASTY_MS)
 
 
 def _is_due(state: State, user: UserTurn) -> bool:

@@ -59,6 +59,8 @@ NOTICED_LATE = replace(PAUSED, user=replace(PAUSER, paused_frames=at(2_400)))
 ONE_MORE = replace(PAUSED, user=replace(PAUSER, drafts=2))
 BOTH_WAIT = replace(IDLE, requests=WAITING)
 WORDLESS = replace(LISTENED, user=replace(LISTENER, is_wordless=True))
+HASTY_LISTENER = replace(LISTENER, started_frames=at(2_900), talking_from_frames=at(2_900))
+HASTY = replace(LISTENED, user=HASTY_LISTENER)
 LONG = replace(TALKED_OVER, now_frames=at(32_000), reply=SILENCED)
 
 
@@ -201,6 +203,22 @@ TIME = [
         orders=(discard("overlap decided", turn=2), YIELD),
         rules=BY_WORDS,
         why="too long for a response",
+    ),
+    tick(HASTY, 3_349, "he goes on soon, but not for long", is_voiced=True, rules=BY_WORDS),
+    Row(
+        given=HASTY,
+        fact=Tick(at_frames=at(3_350), is_voiced=True),
+        then=replace(
+            HASTY,
+            now_frames=at(3_350),
+            user=replace(HASTY_LISTENER, interrupted=(1, 1)),
+            reply=SILENCED,
+            check=None,
+            ducked=False,
+        ),
+        orders=(discard("overlap decided", turn=2), YIELD),
+        rules=BY_WORDS,
+        why="he goes on so soon that he cannot have listened",
     ),
     tick(WORDLESS, 4_399, "no words in it: twice as long", is_voiced=True, rules=BY_WORDS),
     Row(

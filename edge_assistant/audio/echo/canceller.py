@@ -61,9 +61,9 @@ class EchoCanceller:
 
     Otherwise a block goes through untouched, so that a quiet assistant hears its user exactly as
     the microphone does. In mode `auto` that is so too while there is no echo to be heard. Until
-    the first verdict, within 2 s of the very first reply, every sound may be echo: nobody can
-    interrupt the first half second of it, which is less of a loss than an assistant that falls
-    into its own first word.
+    the first verdict every sound may be echo: with a silent microphone it comes 0.3 s into the very
+    first reply, with a noisy one within 2 s. So long nobody can interrupt it, which is less of a
+    loss than an assistant that falls into its own first word.
 
     Thread: `ears`, one block after the other.
 

@@ -13,6 +13,12 @@ from edge_assistant.audio.format import Samples
 VERDICT_BLOCKS: Final = 200
 """After 2 s of the loudspeaker without an echo there is none. Until then there may be one."""
 
+SOON_BLOCKS: Final = 30
+SOON_DB: Final = -30.0
+"""After 0.3 s of it in which the microphone was never louder than this, against the loudspeaker,
+there is none either: it would have to be later than any but a wireless loudspeaker's, and is
+found then."""
+
 FOUND_DB: Final = 1.5
 """So much of the microphone's level, on average over 1 s, the model explains: there is an echo."""
 
@@ -47,6 +53,9 @@ class EchoDetector:
         self._line = FarLine()
         self._near_emphasis, self._far_emphasis = Emphasis(), Emphasis()
         self._heard_blocks = 0
+        self._window_blocks = 0
+        self._loudest = (0.0, 0.0)
+        """Of the microphone and of the loudspeaker, in the window so far."""
         self._fast_db = 0.0
         self._slow_db = 0.0
         self._rival = EchoPath()
@@ -79,16 +88,30 @@ class EchoDetector:
             far: the loudspeaker at that time.
             is_sounding: False in a pause of the loudspeaker, of which nothing can be learnt.
         """
-        self._line.push(self._far_emphasis.lift(far))
+        far = self._far_emphasis.lift(far)
+        self._line.push(far)
         near = self._near_emphasis.lift(near)
         found = self.path.explain(near, self._line)
         other = self._rival.explain(near, self._line)
         if is_sounding:
+            if self.is_echo is None:
+                self._judge_soon(power_of(near), power_of(far))
             left = power_of(found.rest)
             self._judge(_clipped_db(power_of(near) / left))
             right = power_of(other.rest)
             self._compare(_clipped_db(power_of(near) / right), _clipped_db(left / right))
         return found
+
+    def _judge_soon(self, near_power: float, far_power: float) -> None:
+        """Silence while the loudspeaker sounds needs no model to be understood."""
+        near_loudest, far_loudest = self._loudest
+        self._loudest = (max(near_loudest, near_power), max(far_loudest, far_power))
+        self._window_blocks += 1
+        if self._window_blocks == SOON_BLOCKS:
+            near_loudest, far_loudest = self._loudest
+            if near_loudest < far_loudest * 10.0 ** (SOON_DB / 10.0):
+                self.is_echo = False
+            self._window_blocks, self._loudest = 0, (0.0, 0.0)
 
     def _judge(self, explained_db: float) -> None:
         self._heard_blocks += 1

@@ -164,11 +164,13 @@ def test_without_sound_from_the_loudspeaker_nothing_is_touched() -> None:
     assert canceller.take_report() is None
 
 
-def test_with_headphones_the_user_is_heard_as_he_is() -> None:
-    """What AEC3 always does takes him for an echo; `auto` has found out that there is none."""
+@pytest.mark.parametrize("begin_s", [0.4, 5.0])
+def test_with_headphones_the_user_is_heard_as_he_is(begin_s: float) -> None:
+    """What AEC3 always does takes him for an echo; `auto` has found out that there is none: soon
+    enough for who goes on when the first reply has only just begun."""
     far, user = speech(LONG), speech(QUESTION, "en-gb")
     near = quiet(len(far))
-    begin = 5 * SAMPLE_RATE
+    begin = round(begin_s * SAMPLE_RATE)
     near[begin : begin + len(user)] += user
     cleaned, canceller = Room().play(far, near)
     end = begin + len(user)

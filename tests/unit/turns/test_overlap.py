@@ -18,6 +18,7 @@ def judged(
     probes: int = 0,
     probe_ms: int = 250,
     is_wordless: bool = False,
+    is_hasty: bool = False,
     by_duration: bool = True,
 ) -> Overlap:
     return judge(
@@ -26,6 +27,7 @@ def judged(
         probe_ms=probe_ms,
         probes=probes,
         is_wordless=is_wordless,
+        is_hasty=is_hasty,
         by_duration=by_duration,
     )
 
@@ -47,6 +49,22 @@ def test_the_words_are_looked_at_again_and_again_until_the_length_decides(
     speech_ms: float, probes: int, verdict: Overlap
 ) -> None:
     assert judged(speech_ms, probes=probes) is verdict
+
+
+@pytest.mark.parametrize(
+    ("speech_ms", "is_wordless", "verdict"),
+    [
+        (449, False, Overlap.UNDECIDED),
+        (450, False, Overlap.INTERRUPTION),
+        (899, True, Overlap.PROBE),
+        (900, True, Overlap.INTERRUPTION),
+    ],
+)
+def test_who_goes_on_when_the_reply_has_just_begun_need_not_go_on_for_long(
+    speech_ms: float, is_wordless: bool, verdict: Overlap
+) -> None:
+    probes = 1 if speech_ms < 500 else 2
+    assert judged(speech_ms, probes=probes, is_wordless=is_wordless, is_hasty=True) is verdict
 
 
 @pytest.mark.parametrize(
