@@ -4,8 +4,8 @@
 the starter pack up to a point: their true end, or an inner pause. It prints how well each cue tells
 the two apart, and `turns.end_weights` and `turns.end_range`, fitted by logistic regression and
 cross-validated by speaker. CUES.json keeps the cues, so that they need not be taken again. FOLDER
-gets two manifests, each without one half of the requests, and what was fitted on that half: for
-`bench --speech FOLDER/half-1.jsonl`, which then plays nothing that the weights have seen.
+gets four manifests, each with one part of the requests, and what was fitted on the other three: for
+`bench --speech FOLDER/part-1.jsonl`, which then plays no request that the weights have seen.
 
 An inner pause is a natural one where there is one of 0.2 s, else the quietest place of the middle
 of the clip, where the speaker did not pause: the harder case of the two.
@@ -44,6 +44,7 @@ PREROLL_MS: Final = 300
 FOLDS: Final = 5
 SHUFFLES: Final = 10
 """Ways of parting the speakers over which what was held out is averaged."""
+PARTS: Final = 4
 SHARE: Final = 0.1
 NARROWEST: Final = 0.05
 RIDGE: Final = 1.0
@@ -188,23 +189,23 @@ def tell_fit(name: str, found: Sequence[Cues]) -> str:
     return " ".join(f"--set '{each}'" for each in settings)
 
 
-def write_halves(found: Sequence[Cues], folder: Path) -> None:
-    """Two manifests; each leaves out the requests that its weights were fitted on."""
+def write_parts(found: Sequence[Cues], folder: Path) -> None:
+    """Manifests; each leaves out the requests that its weights were fitted on."""
     speech = speech_folder()
     assert speech is not None
     folder.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in (speech / "manifest.jsonl").read_text().splitlines()]
     names = sorted({cue.speaker for cue in found})
     np.random.default_rng(1).shuffle(names)
-    for half in (1, 2):
-        unseen = set(names[half - 1 :: 2])
+    for part in range(1, PARTS + 1):
+        unseen = set(names[part - 1 :: PARTS])
         seen = [cue for cue in found if cue.speaker not in unseen]
         left_out = {cue.clip for cue in seen}
         kept = [
             row | {"file": str(speech / row["file"])} for row in rows if row["file"] not in left_out
         ]
-        (folder / f"half-{half}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
-        (folder / f"half-{half}.txt").write_text(tell_fit(f"half {half}", seen) + "\n")
+        (folder / f"part-{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+        (folder / f"part-{part}.txt").write_text(tell_fit(f"part {part}", seen) + "\n")
 
 
 def auc(scores: Values, is_end: Values) -> float:
@@ -257,7 +258,7 @@ def main() -> None:
     requests = [cue for cue in found if cue.kind == "command"]
     tell_fit("requests", requests)
     if len(sys.argv) > 2:
-        write_halves(requests, Path(sys.argv[2]))
+        write_parts(requests, Path(sys.argv[2]))
     melody = np.array([cue.prosody for cue in found])
     centre, spread = melody.mean(axis=0), melody.std(axis=0)
     melody = (melody - centre) / spread
