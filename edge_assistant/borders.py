@@ -5,10 +5,15 @@ Everywhere else an `except` names what it expects. A leaf: it knows no room.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import TypeVar
 
 from edge_assistant.errors import EdgeAssistantError
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -20,3 +25,22 @@ def failing_as(ours: Callable[[Exception], Exception]) -> Iterator[None]:
         raise
     except Exception as error:  # native libraries' errors share no base class but this one
         raise ours(error) from error
+
+
+def on_daemon_thread(call: Callable[[], T], thread_name: str) -> Future[T]:
+    """Begin `call` on a thread of its own; what it gives or raises is in the future.
+
+    Unlike a pool's, the thread never keeps the process from ending: the call may hang for ever.
+    """
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            result = call()
+        except BaseException as error:  # carried over to whoever waits, who raises it
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    threading.Thread(target=work, name=thread_name, daemon=True).start()
+    return future

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from edge_assistant.borders import failing_as
+from edge_assistant.borders import failing_as, on_daemon_thread
 from edge_assistant.cancel import TurnCancelled
 from edge_assistant.errors import EngineError, ModelNotFound
 
@@ -24,3 +26,16 @@ def test_what_is_ours_already_passes(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, failing_as(ours):
         raise error
     assert caught.value is error
+
+
+def test_a_thread_gives_what_its_call_gives_and_never_keeps_the_process() -> None:
+    thread = on_daemon_thread(threading.current_thread, "some-call").result()
+    assert (thread.name, thread.daemon) == ("some-call", True)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), TurnCancelled("new turn"), SystemExit(3)])
+def test_whoever_waits_gets_the_error(error: BaseException) -> None:
+    def call() -> None:
+        raise error
+
+    assert on_daemon_thread(call, "some-call").exception() is error
