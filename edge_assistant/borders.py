@@ -27,6 +27,15 @@ def failing_as(ours: Callable[[Exception], Exception]) -> Iterator[None]:
         raise ours(error) from error
 
 
+@contextmanager
+def telling(tell: Callable[[Exception], None]) -> Iterator[None]:
+    """Call `tell` with any error inside, and go on behind the block; TurnCancelled passes."""
+    try:
+        yield
+    except Exception as error:  # a thread that died in silence would look alive
+        tell(error)
+
+
 def on_daemon_thread(call: Callable[[], T], thread_name: str) -> Future[T]:
     """Begin `call` on a thread of its own; what it gives or raises is in the future.
 

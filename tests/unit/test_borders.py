@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from edge_assistant.borders import failing_as, on_daemon_thread
+from edge_assistant.borders import failing_as, on_daemon_thread, telling
 from edge_assistant.cancel import TurnCancelled
 from edge_assistant.errors import EngineError, ModelNotFound
 
@@ -26,6 +26,17 @@ def test_what_is_ours_already_passes(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, failing_as(ours):
         raise error
     assert caught.value is error
+
+
+def test_any_error_is_told_and_goes_no_further() -> None:
+    told: list[Exception] = []
+    error = ModelNotFound("none", "no")
+    with telling(told.append):
+        raise error
+    assert told == [error]
+    with pytest.raises(TurnCancelled), telling(told.append):
+        raise TurnCancelled("new turn")
+    assert told == [error]
 
 
 def test_a_thread_gives_what_its_call_gives_and_never_keeps_the_process() -> None:
