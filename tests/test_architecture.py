@@ -21,7 +21,7 @@ MAX_FUNCTION_LINES: Final = 60
 MAX_BROAD_EXCEPTS: Final = 9
 """Borders to untyped native code, one stage runner, one command line."""
 
-LEAVES: Final = {"errors", "clock", "cancel", "trace", "borders", "onnx", "audio.format"}
+LEAVES: Final = {"errors", "clock", "cancel", "trace", "borders", "atomic", "onnx", "audio.format"}
 ENGINE_ROOMS: Final = {"audio", "vad", "stt", "turn_detector", "llm", "tts"}
 VALUES: Final = {f"{room}.protocol" for room in ENGINE_ROOMS}
 SETTINGS: Final = {f"{room}.settings" for room in (*ENGINE_ROOMS, "turns")}
@@ -33,6 +33,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "cancel": set(),
     "trace": {"errors", "clock"},
     "borders": {"errors"},
+    "atomic": set(),
     "onnx": {"errors", "cancel", "borders"},
     "settings_text": set(),
     **dict.fromkeys(ENGINE_ROOMS, LEAVES),
