@@ -36,12 +36,12 @@ def telling(tell: Callable[[Exception], None]) -> Iterator[None]:
         tell(error)
 
 
-def on_daemon_thread(call: Callable[[], T], thread_name: str) -> Future[T]:
-    """Begin `call` on a thread of its own; what it gives or raises is in the future.
+def on_daemon_thread(future: Future[T], call: Callable[[], T], thread_name: str) -> None:
+    """Begin `call` on a thread of its own; what it gives or raises comes into `future`.
 
     Unlike a pool's, the thread never keeps the process from ending: the call may hang for ever.
+    The future is the caller's own, so that it has it also if a signal comes while this begins.
     """
-    future: Future[T] = Future()
 
     def work() -> None:
         try:
@@ -52,4 +52,3 @@ def on_daemon_thread(call: Callable[[], T], thread_name: str) -> Future[T]:
             future.set_result(result)
 
     threading.Thread(target=work, name=thread_name, daemon=True).start()
-    return future

@@ -68,13 +68,14 @@ def in_worker(work: Callable[[CancelToken], T], name: str) -> T:
 
     What it raises is raised here. On a signal its token is cancelled and it has `_GRACE_S` left.
     """
-    from concurrent.futures import wait  # 8 ms, in which Ctrl-C would print a traceback
+    from concurrent.futures import Future, wait  # 8 ms, in which Ctrl-C would print a traceback
 
     from edge_assistant.borders import on_daemon_thread
 
     token = CancelToken()
-    future = on_daemon_thread(lambda: work(token), name)
+    future: Future[T] = Future()
     try:
+        on_daemon_thread(future, lambda: work(token), name)
         return future.result()
     finally:
         if not future.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 
 import pytest
 
@@ -40,7 +41,9 @@ def test_any_error_is_told_and_goes_no_further() -> None:
 
 
 def test_a_thread_gives_what_its_call_gives_and_never_keeps_the_process() -> None:
-    thread = on_daemon_thread(threading.current_thread, "some-call").result()
+    future: Future[threading.Thread] = Future()
+    on_daemon_thread(future, threading.current_thread, "some-call")
+    thread = future.result()
     assert (thread.name, thread.daemon) == ("some-call", True)
 
 
@@ -49,4 +52,6 @@ def test_whoever_waits_gets_the_error(error: BaseException) -> None:
     def call() -> None:
         raise error
 
-    assert on_daemon_thread(call, "some-call").exception() is error
+    future: Future[None] = Future()
+    on_daemon_thread(future, call, "some-call")
+    assert future.exception() is error

@@ -43,8 +43,9 @@ class LimitedCalls:
         """
         if self.is_hung:
             raise _hung("An earlier call into the sound system still hangs.")
-        future = on_daemon_thread(call, self._thread_name)
+        future: Future[T] = Future()
         self._last = future
+        on_daemon_thread(future, call, self._thread_name)
         wait([future], limit_s)
         if not future.done():
             raise _hung(f"The sound system did not answer within {limit_s:g} s.")
