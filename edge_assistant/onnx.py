@@ -8,10 +8,11 @@ these sleep instead of spinning while idle: a spinning thread takes a core from 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from edge_assistant.borders import failing_as
 from edge_assistant.cancel import CancelToken
 from edge_assistant.errors import ModelCorrupt, ModelNotFound
 
@@ -37,12 +38,12 @@ def open_session(path: Path, *, hint: str, num_threads: int = 1) -> Any:
     import onnxruntime
 
     options = session_options(num_threads)
-    try:
+
+    def unreadable(error: Exception) -> ModelCorrupt:
+        return ModelCorrupt("model-unreadable", f"onnxruntime cannot read {path}: {error}", hint)
+
+    with failing_as(unreadable):
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class but this one
-        raise ModelCorrupt(
-            "model-unreadable", f"onnxruntime cannot read {path}: {error}", hint
-        ) from error
 
 
 def session_options(num_threads: int) -> Any:
@@ -81,10 +82,6 @@ def stoppable(token: CancelToken) -> Iterator[Any]:
     token.raise_if_cancelled()
 
 
-@contextmanager
-def failing_as_ours() -> Iterator[None]:
-    """Any failure inside becomes `InferenceFailed`."""
-    try:
-        yield
-    except Exception as error:  # onnxruntime's errors share no base class but this one
-        raise InferenceFailed(str(error)) from error
+def failing_as_ours() -> AbstractContextManager[None]:
+    """Any failure of onnxruntime inside becomes `InferenceFailed`."""
+    return failing_as(lambda error: InferenceFailed(str(error)))

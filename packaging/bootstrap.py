@@ -235,12 +235,11 @@ def step(title: str, command: list[str]) -> None:
         watcher.start()
         try:
             code = process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
         finally:
             over.set()
+            if process.poll() is None:  # interrupted: it must not go on alone
+                process.terminate()
+                process.wait()
             watcher.join()
     if code != 0:
         print("".join(LOG.read_text("utf-8", "replace").splitlines(True)[-15:]), file=sys.stderr)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import wave
@@ -24,6 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from edge_assistant.atomic import write_atomically
 from edge_assistant.audio.format import SAMPLE_RATE, Samples, from_pcm16, to_pcm16
 from edge_assistant.bench.examiner import read_events
 from edge_assistant.bench.trial import Outcome, Played, Stimulus, Trial
@@ -329,10 +329,5 @@ def _to_json(value: Any) -> str:
 
 
 def _write_text(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # A command line may hold bytes that are no UTF-8; as `\udcff` they are sound JSON.
-        draft.write_text(text, "utf-8", errors="backslashreplace")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    # A command line may hold bytes that are no UTF-8; as `\udcff` they are sound JSON.
+    write_atomically(path, text.encode("utf-8", errors="backslashreplace"))

@@ -71,13 +71,8 @@ def init(force: bool, only_print: bool, profile: str | None) -> None:
 
 
 def write_whole(target: Path, text: str) -> None:
-    """Write through a neighbour, so that a full disk leaves no half file."""
-    import os
+    """Write `text`, in a folder that need not be there; a full disk leaves no half file."""
+    from edge_assistant.atomic import write_atomically
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, "utf-8")
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_atomically(target, text.encode())

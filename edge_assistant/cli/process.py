@@ -68,29 +68,19 @@ def in_worker(work: Callable[[CancelToken], T], name: str) -> T:
 
     What it raises is raised here. On a signal its token is cancelled and it has `_GRACE_S` left.
     """
+    from concurrent.futures import Future, wait  # 8 ms, in which Ctrl-C would print a traceback
+
+    from edge_assistant.borders import on_daemon_thread
+
     token = CancelToken()
-    done = threading.Event()
-    results: list[T] = []
-    failures: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            results.append(work(token))
-        except BaseException as error:  # carried over to the thread that waits
-            failures.append(error)
-        finally:
-            done.set()
-
-    threading.Thread(target=body, name=name, daemon=True).start()
+    future: Future[T] = Future()
     try:
-        done.wait()
-    except BaseException:
-        token.cancel("signal")
-        done.wait(_GRACE_S)
-        raise
-    if failures:
-        raise failures[0]
-    return results[0]
+        on_daemon_thread(future, lambda: work(token), name)
+        return future.result()
+    finally:
+        if not future.done():
+            token.cancel("signal")
+            wait([future], _GRACE_S)
 
 
 def leave(code: int) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,12 +97,11 @@ class LlamaCpp:
         self._call = 0
         self._stats = _NO_STATS
         self._counted = (0, 0)  # tokens evaluated and dropped before the last call
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             self._markers = frozenset(self._marker_tokens(path))
             self._ends = self._end_tokens()
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
 
     @property
     def stats(self) -> GenerationStats:

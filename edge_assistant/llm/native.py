@@ -9,6 +9,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,11 @@ class Native:
         self._sampler: Any = None
         self._batch: Any = None
         self.abort = AbortSwitch()
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             self._load(path, settings)
             self._open_context(path, settings)
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
         self._sampler = self._new_sampler(settings)
         self._batch = self._new_batch()
 

@@ -25,7 +25,6 @@ import logging
 import os
 import stat
 import struct
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +32,7 @@ from typing import Final
 
 import platformdirs
 
+from edge_assistant.atomic import write_atomically
 from edge_assistant.llm.memory import TokenMemory
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -89,7 +89,8 @@ class StateFolder:
             if size_bytes > self._max_bytes or not self._is_private():
                 return
             self._make_room(size_bytes)
-            self._write(key, state)
+            head = _HEAD.pack(_MAGIC, key, _digest(key, state))
+            write_atomically(self._file(key), head, state, is_private=True)
         except OSError as error:
             _LOGGER.debug("no state was kept in %s: %s", self.path, error)
 
@@ -124,17 +125,6 @@ class StateFolder:
             status, path = found.pop(0)
             total_bytes -= status.st_size
             path.unlink()
-
-    def _write(self, key: bytes, state: bytes | bytearray | memoryview) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=".new-", dir=self.path)  # 0600
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(_HEAD.pack(_MAGIC, key, _digest(key, state)))
-                file.write(state)
-            Path(name).replace(self._file(key))
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
 
 
 class KeptPrompt:

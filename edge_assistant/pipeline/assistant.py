@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final
 
 from msgspec import structs
@@ -94,7 +95,8 @@ class Assistant:
         Raises:
             EdgeAssistantError: a model, a device or the configuration; nothing is left running.
         """
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.stop)
             loaded = self._engines or load_engines(
                 self._config, self._open_store(), self._report, self._starting
             )
@@ -106,9 +108,7 @@ class Assistant:
                 self._engines = loaded
                 self._wire(loaded)
                 self._start_card()
-        except BaseException:
-            self.stop()
-            raise
+            undo.pop_all()
 
     def stop(self) -> None:
         """Stop in any state, also before or during `start`; calling it twice is fine.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from edge_assistant.audio.playout import PlayoutFact
+from edge_assistant.borders import telling
 from edge_assistant.cancel import CancelToken
 from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.pipeline.channel import Channel, ChannelClosed
@@ -82,22 +84,21 @@ class Conductor:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        try:
+        with telling(self._failed), suppress(ChannelClosed):
             while not self._stopping.is_cancelled:
                 self._take(self._inbox.get())
                 self._taken += 1
-        except ChannelClosed:
-            return
-        except Exception as error:  # the border: a floor that died must not look alive
-            _LOGGER.debug("the floor failed", exc_info=True)
-            self._stopping.cancel("the floor failed")
-            self._on_failure(
-                PipelineError(
-                    "floor-failed",
-                    f"The floor failed: {type(error).__name__}: {error}",
-                    "report it with the file of --events",
-                )
+
+    def _failed(self, error: Exception) -> None:
+        _LOGGER.debug("the floor failed", exc_info=error)
+        self._stopping.cancel("the floor failed")
+        self._on_failure(
+            PipelineError(
+                "floor-failed",
+                f"The floor failed: {type(error).__name__}: {error}",
+                "report it with the file of --events",
             )
+        )
 
     def _take(self, fact: Event | PlayoutFact) -> None:
         assert self._orders is not None

@@ -22,6 +22,7 @@ from edge_assistant.audio.format import (
 from edge_assistant.audio.playout import Playout, PlayoutFact
 from edge_assistant.audio.resample import Resampler
 from edge_assistant.audio.ring import FrameRing, HistoryRing
+from edge_assistant.borders import telling
 from edge_assistant.clock import SampleClock
 from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.turns.events import (
@@ -157,17 +158,18 @@ class Ears:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        try:
+        with telling(self._failed):  # deaf ears must not look like a silent room
             self._serve()
-        except Exception as error:  # the border: deaf ears must not look like a silent room
-            _LOGGER.debug("the ears failed", exc_info=True)
-            self._on_failure(
-                PipelineError(
-                    "ears-failed",
-                    f"The ears failed: {type(error).__name__}: {error}",
-                    "report it with the file of --events",
-                )
+
+    def _failed(self, error: Exception) -> None:
+        _LOGGER.debug("the ears failed", exc_info=error)
+        self._on_failure(
+            PipelineError(
+                "ears-failed",
+                f"The ears failed: {type(error).__name__}: {error}",
+                "report it with the file of --events",
             )
+        )
 
     def _serve(self) -> None:
         scratch = np.zeros(frames_of_ms(10, self._capture_rate), dtype=np.float32)

@@ -6,8 +6,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
+from edge_assistant.borders import telling
 from edge_assistant.cancel import CancelToken, TurnCancelled
 from edge_assistant.errors import EdgeAssistantError, EngineError
 from edge_assistant.pipeline.channel import Channel, ChannelClosed
@@ -78,17 +81,16 @@ class Stage(Generic[J]):
             self._current = None
 
     def _handle_one(self, job: J) -> None:
-        try:
+        # Whatever an engine does, it costs one turn only.
+        with telling(partial(self._failed, job)), suppress(TurnCancelled, ChannelClosed):
             self._handle(job)
-        except (TurnCancelled, ChannelClosed):
-            return
-        except EdgeAssistantError as error:
-            self._on_failure(self.name, job, error)
-        except Exception as error:  # the border: whatever an engine does, it costs one turn only
-            _LOGGER.debug("%s failed", self.name, exc_info=True)
-            wrapped = EngineError(
+
+    def _failed(self, job: J, error: Exception) -> None:
+        if not isinstance(error, EdgeAssistantError):
+            _LOGGER.debug("%s failed", self.name, exc_info=error)
+            error = EngineError(
                 f"{self.name}-failed",
                 f"{self.name} failed: {type(error).__name__}: {error}",
                 "run `edge-assistant doctor`",
             )
-            self._on_failure(self.name, job, wrapped)
+        self._on_failure(self.name, job, error)

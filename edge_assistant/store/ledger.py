@@ -6,14 +6,13 @@ at: if it cannot be read, that is an error. `verdicts.json` only saves time and 
 
 from __future__ import annotations
 
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from edge_assistant.atomic import write_atomically
 from edge_assistant.errors import ModelError
 from edge_assistant.store.entry import ModelEntry
 from edge_assistant.store.hashing import Identity
@@ -95,7 +94,7 @@ class Ledger:
             book.pins.setdefault(model_id, {}).update(pins)
             if added is not None:
                 book.added[model_id] = added
-            self._write(self._pins_path, msgspec.json.encode(book))
+            _write(self._pins_path, msgspec.json.encode(book))
 
     def forget(self, model_id: str) -> None:
         """Drop all pins of a model, and the model itself if it was added."""
@@ -103,7 +102,7 @@ class Ledger:
             book = self.book()
             book.pins.pop(model_id, None)
             book.added.pop(model_id, None)
-            self._write(self._pins_path, msgspec.json.encode(book))
+            _write(self._pins_path, msgspec.json.encode(book))
 
     def verdict(self, path: Path, identity: Identity) -> Verdict | None:
         """Find a past verdict on the same bytes."""
@@ -118,7 +117,7 @@ class Ledger:
             verdicts[str(path)] = verdict
             for stale in list(verdicts)[: max(0, len(verdicts) - _MAX_VERDICTS)]:
                 del verdicts[stale]
-            self._write(self._verdicts_path, msgspec.json.encode(verdicts))
+            _write(self._verdicts_path, msgspec.json.encode(verdicts))
 
     def _verdicts(self) -> dict[str, Verdict]:
         try:
@@ -127,24 +126,16 @@ class Ledger:
         except (msgspec.DecodeError, UnicodeDecodeError, ModelError):
             return {}
 
-    def _write(self, path: Path, data: bytes) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=".ledger-", dir=self._root)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-
     def _damaged(self, reason: str) -> ModelError:
         return ModelError(
             "store-damaged",
             f"{self._pins_path} cannot be read: {reason}",
             f"remove {self._pins_path} and pull or add your models again",
         )
+
+
+def _write(path: Path, data: bytes) -> None:
+    write_atomically(path, data, is_private=True, is_synced=True)
 
 
 def _bounded_read(path: Path) -> bytes | None:

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from edge_assistant.audio.format import Samples
+from edge_assistant.borders import failing_as
 from edge_assistant.cancel import CancelToken
 from edge_assistant.errors import ModelIncompatible, SynthesisError
 from edge_assistant.onnx import InferenceFailed
@@ -162,14 +163,14 @@ class PiperTts:
                 start = match.end()
 
     def _phoneme_ids(self, sentence: str) -> list[list[int]]:
-        try:
+        def failed(error: Exception) -> SynthesisError:
+            return SynthesisError(
+                "phonemes-failed", f"Piper could not turn the text into phonemes: {error}"
+            )
+
+        with failing_as(failed):  # RuntimeError of espeakbridge, KeyError of its tables, and more
             parts = [part for part in self._phonemizer.phonemize(sentence) if part]
             return [list(self._phonemizer.phonemes_to_ids(part)) for part in parts]
-        # A true border: espeakbridge raises RuntimeError, its tables KeyError, its helpers more.
-        except Exception as error:
-            raise SynthesisError(
-                "phonemes-failed", f"Piper could not turn the text into phonemes: {error}"
-            ) from error
 
     def _feed(self, phoneme_ids: list[int]) -> Feed:
         return {
@@ -220,12 +221,14 @@ def _phonemizer(path: Path, config: PiperFile) -> Any:
 
     # Every field that is read was checked; the session is ours, and PiperVoice only keeps it.
     voice = PiperVoice(session=None, config=PiperConfig.from_dict(msgspec.to_builtins(config)))
-    try:
-        voice.phonemize("a")
-    except Exception as error:  # a true border, see _phoneme_ids
-        raise ModelIncompatible(
+
+    def unknown(error: Exception) -> ModelIncompatible:
+        return ModelIncompatible(
             "voice-language-unknown",
             f"{path.name} asks for the espeak language {config.espeak.voice!r}: {error}",
             "edge-assistant models list shows voices that work",
-        ) from error
+        )
+
+    with failing_as(unknown):
+        voice.phonemize("a")
     return voice

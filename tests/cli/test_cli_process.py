@@ -27,6 +27,7 @@ WAITS = """
         process.leave(stop.code)
 """
 OBEDIENT = "print('ready', flush=True); e = threading.Event(); token.on_cancel(e.set); e.wait()"
+TELLS = f"{OBEDIENT}; print('let go', flush=True)"
 DEAF = "print('ready', flush=True); threading.Event().wait()"
 
 
@@ -41,17 +42,17 @@ def start(program: str, environ: dict[str, str]) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "work"),
+    ("name", "code", "work", "told"),
     [
-        ("SIGINT", 130, OBEDIENT),
-        ("SIGTERM", 143, OBEDIENT),
-        ("SIGHUP", 129, OBEDIENT),
-        ("SIGTERM", 143, DEAF),
+        ("SIGINT", 130, TELLS, "let go\n"),
+        ("SIGTERM", 143, TELLS, "let go\n"),
+        ("SIGHUP", 129, TELLS, "let go\n"),
+        ("SIGTERM", 143, DEAF, ""),
     ],
     ids=["int", "term", "hup", "deaf"],
 )
 def test_a_signal_ends_it_with_its_code(
-    environ: dict[str, str], name: str, code: int, work: str
+    environ: dict[str, str], name: str, code: int, work: str, told: str
 ) -> None:
     """Also while an engine holds its thread and does not listen."""
     child = start(WAITS.format(work=work, after=""), environ)
@@ -59,7 +60,7 @@ def test_a_signal_ends_it_with_its_code(
     assert child.stdout.readline() == "ready\n"
     child.send_signal(signal.Signals[name])
     out, err = child.communicate(timeout=30)
-    assert (child.returncode, out, err) == (code, "unwound\n", "")
+    assert (child.returncode, out, err) == (code, f"{told}unwound\n", "")
 
 
 def test_a_second_signal_does_not_wait(environ: dict[str, str]) -> None:

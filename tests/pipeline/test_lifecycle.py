@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_assistant.audio.card import OnCapture, OnLost, OnPlayback
 from edge_assistant.audio.format import Samples
 from edge_assistant.config import Config
-from edge_assistant.errors import AudioFormatError, ModelNotFound, PipelineError
+from edge_assistant.errors import AudioFormatError, DeviceNotFound, ModelNotFound, PipelineError
 from edge_assistant.pipeline import assistant as assistant_module
 from edge_assistant.pipeline import engines as build
 from edge_assistant.pipeline.assistant import Assistant
@@ -77,6 +78,19 @@ def test_a_card_that_fails_to_stop_keeps_nothing_else_from_stopping(tmp_path: Pa
     assert assistant.wait_closed(0)
     assert next(stream)["event"] == "listening"
     assert list(stream) is not None, "the log is closed"
+
+
+def test_a_card_that_fails_to_start_leaves_nothing_running() -> None:
+    class Taken(ManualCard):
+        def start(self, on_capture: OnCapture, on_playback: OnPlayback, on_lost: OnLost) -> None:
+            raise DeviceNotFound("device-busy", "somebody else has the card", "")
+
+    parts = engines()
+    assistant = Assistant(Config(), Taken(), engines=parts)
+    with pytest.raises(DeviceNotFound):
+        assistant.start()
+    assert closed(parts) == [True] * 4
+    assert assistant.wait_closed(0)
 
 
 def test_stop_while_loading_closes_what_was_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

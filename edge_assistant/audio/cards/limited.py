@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
 
+from edge_assistant.borders import on_daemon_thread
 from edge_assistant.errors import AudioError
 
 T = TypeVar("T")
@@ -27,12 +28,12 @@ class LimitedCalls:
 
     def __init__(self, thread_name: str) -> None:
         self._thread_name = thread_name
-        self._thread: threading.Thread | None = None
+        self._last: Future[Any] | None = None
 
     @property
     def is_hung(self) -> bool:
         """Whether a call that was given up is still running."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._last is not None and not self._last.done()
 
     def run(self, call: Callable[[], T], limit_s: float) -> T:
         """The result of `call`, or its error.
@@ -42,23 +43,13 @@ class LimitedCalls:
         """
         if self.is_hung:
             raise _hung("An earlier call into the sound system still hangs.")
-        results: list[T] = []
-        errors: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                results.append(call())
-            except BaseException as error:  # carried over to the caller, who raises it
-                errors.append(error)
-
-        self._thread = threading.Thread(target=work, name=self._thread_name, daemon=True)
-        self._thread.start()
-        self._thread.join(limit_s)
-        if errors:
-            raise errors[0]
-        if not results:
+        future: Future[T] = Future()
+        self._last = future
+        on_daemon_thread(future, call, self._thread_name)
+        wait([future], limit_s)
+        if not future.done():
             raise _hung(f"The sound system did not answer within {limit_s:g} s.")
-        return results[0]
+        return future.result()
 
 
 def _hung(message: str) -> CallHung:

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final
 
 from edge_assistant.audio.card import OnCapture, OnLost, OnPlayback, Xruns
@@ -152,11 +153,10 @@ class PortAudioCard:
             retry_s=(min(retry_ms) / 1000, max(retry_ms) / 1000),
         )
         self._set_live(True)
-        try:
+        with ExitStack() as undo:
+            undo.callback(setattr, self, "_watchdog", None)
             self._calls.run(self._open, _OPEN_LIMIT_S)
-        except BaseException:
-            self._watchdog = None
-            raise
+            undo.pop_all()
         self._watchdog.start()
 
     def stop(self) -> None:

@@ -97,6 +97,17 @@ class Side:
         self._reopened = self.position_frames > 0
         self.last_s = time.monotonic()
 
+    def _call(
+        self, user: OnCapture | OnPlayback, block: Samples, first_frame: int, at_s: float
+    ) -> bool:
+        """Call the card's user; False where that raised."""
+        try:
+            user(block, first_frame, at_s)
+        except Exception as error:  # a border: sounddevice would end the stream and say nothing
+            self._on_error(error)
+            return False
+        return True
+
 
 class CaptureSide(Side):
     """Hands the microphone's blocks on, as mono."""
@@ -134,10 +145,7 @@ class CaptureSide(Side):
         self.position_frames += frames
         block = self._to_mono(indata, frames)
         self.zero_frames = 0 if block.any() else self.zero_frames + frames
-        try:
-            self._on_capture(block, first_frame, at_s)
-        except Exception as error:  # a border: sounddevice would end the stream and say nothing
-            self._on_error(error)
+        self._call(self._on_capture, block, first_frame, at_s)
 
     def _to_mono(self, indata: Blocks, frames: int) -> Samples:
         channels = indata.shape[1]
@@ -182,10 +190,7 @@ class PlaybackSide(Side):
         first_frame = self.position_frames
         self.position_frames += frames
         out = outdata[:, 0] if outdata.shape[1] == 1 else self._mono[:frames]
-        try:
-            self._on_playback(out, first_frame, at_s)
-        except Exception as error:  # a border, as above; rather silence than half a block
-            out.fill(0.0)
-            self._on_error(error)
+        if not self._call(self._on_playback, out, first_frame, at_s):
+            out.fill(0.0)  # rather silence than half a block
         if outdata.shape[1] > 1:
             outdata[:] = out[:, np.newaxis]
