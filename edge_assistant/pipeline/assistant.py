@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from msgspec import structs
@@ -17,9 +18,10 @@ from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.llm.history import History
 from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline import engines as build
+from edge_assistant.pipeline import warm
 from edge_assistant.pipeline.conductor import Conductor
 from edge_assistant.pipeline.handles import Handles, ReplyHandle
-from edge_assistant.pipeline.loading import Engines, load_engines
+from edge_assistant.pipeline.loading import Engines, Exercise, load_engines, warm_up
 from edge_assistant.pipeline.wiring import Common, Parts, wire
 from edge_assistant.pipeline.workshop import Workshop
 from edge_assistant.store.store import Store
@@ -191,7 +193,8 @@ class Assistant:
         self.reconfigure(self._config.with_overrides(names))
 
     def reconfigure(self, config: Config) -> tuple[str, ...]:
-        """Load what `config` changes of `stt`, `llm`, `tts`; put it in place between two jobs.
+        """Load and warm up what `config` changes of `stt`, `llm`, `tts`; put it in place between
+        two jobs.
 
         Blocks while loading; the conversation goes on with what is there until the new engine is
         ready, and keeps its history. The other sections need a restart and stay as they are.
@@ -215,25 +218,30 @@ class Assistant:
         return tuple(changed)
 
     def _build(self, changed: list[str], config: Config, store: Store) -> list[Swap]:
-        """All new engines, before any of them takes its place."""
+        """All new engines, each of which has worked once, before any of them takes its place."""
         swaps: list[Swap] = []
+        exercises: dict[str, Exercise] = {}
         engines: list[Recognizer | LanguageModel | Voice] = []
         try:
             if "stt" in changed:
                 engines.append(recognizer := build.build_recognizer(config, store))
+                exercises["stt"] = partial(warm.warm_recognizer, recognizer)
                 swaps.append(lambda workshop: workshop.use_recognizer(recognizer))
             if "llm" in changed:
                 engines.append(llm := build.build_llm(config, store))
                 prompt = config.llm.system_prompt
+                exercises["llm"] = partial(warm.warm_llm, llm, prompt)
                 swaps.append(lambda workshop: workshop.use_llm(llm, prompt))
             if "tts" in changed:
                 language = build.voice_language(config, store)
                 engines.append(voice := build.build_voice(config, store, self._report))
+                exercises["tts"] = partial(warm.warm_voice, voice, language)
                 swaps.append(lambda workshop: workshop.use_voice(voice, language))
         except EdgeAssistantError:
             for engine in engines:
                 engine.close()
             raise
+        warm_up(exercises)
         return swaps
 
     def press(self) -> None:
