@@ -301,7 +301,7 @@ class LlamaCpp:
             if is_end:
                 break
             said.append(chosen)
-            if len(said) <= BEGINNING_TOKENS:
+            if not is_known and len(said) <= BEGINNING_TOKENS:
                 self._begun = (prompt, list(said))
             self._stats = replace(self._stats, generated_tokens=len(said))
             text = reply.feed(data)

@@ -267,3 +267,19 @@ def test_the_same_question_again_costs_nothing_until_the_beginning_is_said(
         assert llm.stats.evaluated_tokens == 0
         next(again)
         assert llm.stats.evaluated_tokens > 0
+
+
+@pytest.mark.model
+def test_a_beginning_that_is_broken_off_while_it_is_said_again_is_not_forgotten(
+    starter_file: StarterFile,
+) -> None:
+    with closing(starter_llm(starter_file)) as llm:
+        begun = llm.generate(QUESTION, CancelToken())
+        said = [next(begun), next(begun), next(begun)]
+        begun.close()  # type: ignore[attr-defined]
+        again = llm.generate(QUESTION, CancelToken())
+        assert next(again) == said[0]
+        again.close()  # type: ignore[attr-defined]
+        again = llm.generate(QUESTION, CancelToken())
+        assert [next(again) for _ in said] == said
+        assert llm.stats.evaluated_tokens == 0
