@@ -43,8 +43,8 @@ CLOCK_AHEAD_MS: Final = 20
 RELOADABLE: Final = ("stt", "llm", "tts")
 """Sections of the configuration whose engines can be changed without a restart."""
 
-Swap = Callable[[Workshop], None]
-"""Puts one new engine in its place."""
+Built = tuple[Recognizer | LanguageModel | Voice, Callable[[Workshop], None]]
+"""A new engine, and what puts it in its place."""
 
 SETTLE_S: Final = 0.01
 """Longest that a lock-step card waits for the floor: half of its block."""
@@ -210,39 +210,40 @@ class Assistant:
         workshop = self._parts.workshop
         with self._reconfiguring:
             changed = [n for n in RELOADABLE if getattr(config, n) != getattr(self._config, n)]
-            swaps = self._build(changed, config, self._open_store())
-            for swap in swaps:
-                swap(workshop)
+            waiting = self._build(changed, config, self._open_store())
+            try:
+                while waiting:
+                    _, swap = waiting.pop(0)
+                    swap(workshop)
+            finally:  # a channel that is full or closed: its engine is closed, these have no owner
+                _close(waiting)
             kept = {name: getattr(config, name) for name in changed}
             self._config = structs.replace(self._config, **kept)
         return tuple(changed)
 
-    def _build(self, changed: list[str], config: Config, store: Store) -> list[Swap]:
+    def _build(self, changed: list[str], config: Config, store: Store) -> list[Built]:
         """All new engines, each of which has worked once, before any of them takes its place."""
-        swaps: list[Swap] = []
+        built: list[Built] = []
         exercises: dict[str, Exercise] = {}
-        engines: list[Recognizer | LanguageModel | Voice] = []
         try:
             if "stt" in changed:
-                engines.append(recognizer := build.build_recognizer(config, store))
+                recognizer = build.build_recognizer(config, store)
+                built.append((recognizer, lambda workshop: workshop.use_recognizer(recognizer)))
                 exercises["stt"] = partial(warm.warm_recognizer, recognizer)
-                swaps.append(lambda workshop: workshop.use_recognizer(recognizer))
             if "llm" in changed:
-                engines.append(llm := build.build_llm(config, store))
-                prompt = config.llm.system_prompt
+                llm, prompt = build.build_llm(config, store), config.llm.system_prompt
+                built.append((llm, lambda workshop: workshop.use_llm(llm, prompt)))
                 exercises["llm"] = partial(warm.warm_llm, llm, prompt)
-                swaps.append(lambda workshop: workshop.use_llm(llm, prompt))
             if "tts" in changed:
                 language = build.voice_language(config, store)
-                engines.append(voice := build.build_voice(config, store, self._report))
+                voice = build.build_voice(config, store, self._report)
+                built.append((voice, lambda workshop: workshop.use_voice(voice, language)))
                 exercises["tts"] = partial(warm.warm_voice, voice, language)
-                swaps.append(lambda workshop: workshop.use_voice(voice, language))
         except EdgeAssistantError:
-            for engine in engines:
-                engine.close()
+            _close(built)
             raise
         warm_up(exercises)
-        return swaps
+        return built
 
     def press(self) -> None:
         """The push-to-talk key went down: the floor is the user's, whoever is speaking."""
@@ -345,6 +346,11 @@ class Assistant:
     def _broken(self, error: EdgeAssistantError) -> None:
         self._report(error)
         self._closed.set()
+
+
+def _close(built: list[Built]) -> None:
+    for engine, _ in built:
+        engine.close()
 
 
 def _not_running() -> PipelineError:

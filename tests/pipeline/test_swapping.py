@@ -1,4 +1,5 @@
-"""Engines that are changed while the assistant runs have worked once before they are needed."""
+"""Engines that are changed while the assistant runs: worked once before they are needed, and closed
+where nobody takes them."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from edge_assistant.config import Config
-from edge_assistant.errors import TranscriptionError
+from edge_assistant.errors import PipelineError, TranscriptionError
 from edge_assistant.llm.protocol import Message
 from edge_assistant.pipeline import engines as build
 from edge_assistant.pipeline import loading, warm
@@ -63,3 +64,15 @@ def test_a_new_engine_that_cannot_work_yet_is_put_in_place_all_the_same(
     s.ask()
     s.wait_for_turns(1)
     assert others.llm.prompts[-1][-1].content == "again"
+
+
+def test_engines_that_cannot_be_put_in_place_are_closed(
+    stage: Callable[..., Stage], others: Others
+) -> None:
+    s = stage()
+    s.assistant.stop()
+    with pytest.raises(PipelineError, match="full or closed"):
+        s.assistant.reconfigure(Config().with_overrides(OTHERS))
+    assert others.recognizer.is_closed
+    assert others.llm.is_closed
+    assert others.voice.is_closed
