@@ -195,7 +195,8 @@ def _tell(plan: Plan, trials: list[Trial]) -> None:
         f"{limit_s / 60:.0f} min at the most, and more where disturbed ones are made again"
     )
     for name in plan.scenarios:
-        if not any(choice(name).holds(trial) for trial in trials):
+        wish = choice(name)
+        if not any(wish.holds(trial) for trial in trials):
             output.note(f"no trial of {name}: the speech has nothing for it")
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from edge_assistant.cancel import CancelToken
@@ -36,6 +37,11 @@ TAIL_CHARS = 80
 
 BEGINNING_TOKENS = 32
 """Of the last reply that are remembered: more than the first clause, and quick to take in again."""
+
+REMEMBERED_PARTS = 256
+"""Parts of prompts, such as a message, whose tokens are remembered: a prompt is taken apart up to
+three times a turn, and all but its end was in the one before. For 791 tokens it takes 9 ms, and 0.1
+where all are known (median of 30, two cores of an EPYC)."""
 
 _NO_STATS = GenerationStats(
     prompt_tokens=0,
@@ -87,6 +93,7 @@ class LlamaCpp:
         if states is not None:
             facts = (*self._native.state_facts, template, f"gpu_layers={settings.gpu_layers}")
             self._kept = KeptPrompt(states, path, facts)
+        self._tokens_of = lru_cache(REMEMBERED_PARTS)(self._tokenize)
         self._lock = threading.Lock()  # around native work, so that close() waits for its end
         self._is_closed = False
         self._threads: tuple[int, int] | None = None  # asked for, not applied yet
@@ -300,7 +307,7 @@ class LlamaCpp:
             if is_end:
                 break
             said.append(chosen)
-            if len(said) <= BEGINNING_TOKENS:
+            if not is_known and len(said) <= BEGINNING_TOKENS:
                 self._begun = (prompt, list(said))
             self._stats = replace(self._stats, generated_tokens=len(said))
             text = reply.feed(data)
@@ -319,18 +326,19 @@ class LlamaCpp:
             yield rest
 
     def _tokens(self, parts: Sequence[Part]) -> list[int]:
-        """Tokens of a prompt; nobody's words can become a control token.
+        """Tokens of a prompt."""
+        return [token for part in parts for token in self._tokens_of(part)]
+
+    def _tokenize(self, part: Part) -> tuple[int, ...]:
+        """Tokens of a part; nobody's words can become a control token.
 
         Tokenising without control tokens is not enough: llama.cpp still parses those that a file
         declares as "user defined", so any that come out of somebody's words are dropped.
         """
-        tokens: list[int] = []
-        for part in parts:
-            found = self._native.tokenize(part.text, special=part.special)
-            if not part.special:
-                found = [t for t in found if t not in self._markers and not self._is_role(t)]
-            tokens += found
-        return tokens
+        found = self._native.tokenize(part.text, special=part.special)
+        if not part.special:
+            found = [t for t in found if t not in self._markers and not self._is_role(t)]
+        return tuple(found)
 
     def _is_role(self, token: int) -> bool:
         return self._native.is_control(token) or self._native.is_end(token)

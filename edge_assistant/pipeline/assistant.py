@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Final
 
 from msgspec import structs
@@ -18,9 +19,10 @@ from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.llm.history import History
 from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline import engines as build
+from edge_assistant.pipeline import warm
 from edge_assistant.pipeline.conductor import Conductor
 from edge_assistant.pipeline.handles import Handles, ReplyHandle
-from edge_assistant.pipeline.loading import Engines, load_engines
+from edge_assistant.pipeline.loading import Engines, Exercise, load_engines, warm_up
 from edge_assistant.pipeline.wiring import Common, Parts, wire
 from edge_assistant.pipeline.workshop import Workshop
 from edge_assistant.store.store import Store
@@ -42,8 +44,8 @@ CLOCK_AHEAD_MS: Final = 20
 RELOADABLE: Final = ("stt", "llm", "tts")
 """Sections of the configuration whose engines can be changed without a restart."""
 
-Swap = Callable[[Workshop], None]
-"""Puts one new engine in its place."""
+Built = tuple[Recognizer | LanguageModel | Voice, Callable[[Workshop], None]]
+"""A new engine, and what puts it in its place."""
 
 SETTLE_S: Final = 0.01
 """Longest that a lock-step card waits for the floor: half of its block."""
@@ -191,7 +193,8 @@ class Assistant:
         self.reconfigure(self._config.with_overrides(names))
 
     def reconfigure(self, config: Config) -> tuple[str, ...]:
-        """Load what `config` changes of `stt`, `llm`, `tts`; put it in place between two jobs.
+        """Load and warm up what `config` changes of `stt`, `llm`, `tts`; put it in place between
+        two jobs.
 
         Blocks while loading; the conversation goes on with what is there until the new engine is
         ready, and keeps its history. The other sections need a restart and stay as they are.
@@ -207,34 +210,40 @@ class Assistant:
         workshop = self._parts.workshop
         with self._reconfiguring:
             changed = [n for n in RELOADABLE if getattr(config, n) != getattr(self._config, n)]
-            swaps = self._build(changed, config, self._open_store())
-            for swap in swaps:
-                swap(workshop)
+            waiting = self._build(changed, config, self._open_store())
+            try:
+                while waiting:
+                    _, swap = waiting.pop(0)
+                    swap(workshop)
+            finally:  # a channel that is full or closed: its engine is closed, these have no owner
+                _close(waiting)
             kept = {name: getattr(config, name) for name in changed}
             self._config = structs.replace(self._config, **kept)
         return tuple(changed)
 
-    def _build(self, changed: list[str], config: Config, store: Store) -> list[Swap]:
-        """All new engines, before any of them takes its place."""
-        swaps: list[Swap] = []
-        engines: list[Recognizer | LanguageModel | Voice] = []
+    def _build(self, changed: list[str], config: Config, store: Store) -> list[Built]:
+        """All new engines, each of which has worked once, before any of them takes its place."""
+        built: list[Built] = []
+        exercises: dict[str, Exercise] = {}
         try:
             if "stt" in changed:
-                engines.append(recognizer := build.build_recognizer(config, store))
-                swaps.append(lambda workshop: workshop.use_recognizer(recognizer))
+                recognizer = build.build_recognizer(config, store)
+                built.append((recognizer, lambda workshop: workshop.use_recognizer(recognizer)))
+                exercises["stt"] = partial(warm.warm_recognizer, recognizer)
             if "llm" in changed:
-                engines.append(llm := build.build_llm(config, store))
-                prompt = config.llm.system_prompt
-                swaps.append(lambda workshop: workshop.use_llm(llm, prompt))
+                llm, prompt = build.build_llm(config, store), config.llm.system_prompt
+                built.append((llm, lambda workshop: workshop.use_llm(llm, prompt)))
+                exercises["llm"] = partial(warm.warm_llm, llm, prompt)
             if "tts" in changed:
                 language = build.voice_language(config, store)
-                engines.append(voice := build.build_voice(config, store, self._report))
-                swaps.append(lambda workshop: workshop.use_voice(voice, language))
+                voice = build.build_voice(config, store, self._report)
+                built.append((voice, lambda workshop: workshop.use_voice(voice, language)))
+                exercises["tts"] = partial(warm.warm_voice, voice, language)
         except EdgeAssistantError:
-            for engine in engines:
-                engine.close()
+            _close(built)
             raise
-        return swaps
+        warm_up(exercises)
+        return built
 
     def press(self) -> None:
         """The push-to-talk key went down: the floor is the user's, whoever is speaking."""
@@ -337,6 +346,11 @@ class Assistant:
     def _broken(self, error: EdgeAssistantError) -> None:
         self._report(error)
         self._closed.set()
+
+
+def _close(built: list[Built]) -> None:
+    for engine, _ in built:
+        engine.close()
 
 
 def _not_running() -> PipelineError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -27,6 +27,9 @@ WARM_UP_S: Final = 1.5
 the rest is evaluated while the assistant listens already."""
 
 E = TypeVar("E")
+
+Exercise = Callable[[CancelToken], None]
+"""Lets one engine work once; the token breaks it off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +98,7 @@ def load_engines(
     if failure is not None:
         _close(llm, recognizer, voice, detector)
         raise failure
-    for name, part in warmed.items():
-        if (error := part.exception()) is not None and not isinstance(error, TurnCancelled):
-            _LOGGER.debug("%s could not be warmed up", name, exc_info=error)
+    _tell_cold(warmed)
     return Engines(
         vad=vad.result(),
         onset_vad=build.build_onset_vad(config),
@@ -107,6 +108,30 @@ def load_engines(
         voice=voice.result(),
         language=language,
     )
+
+
+def warm_up(exercises: Mapping[str, Exercise]) -> None:
+    """Let engines that are loaded already work once, side by side, for `WARM_UP_S` at the most.
+
+    A failure stops nothing, as in `load_engines`.
+
+    Args:
+        exercises: by the name of the engine.
+    """
+    if not exercises:
+        return
+    token = CancelToken()
+    with ThreadPoolExecutor(len(exercises), thread_name_prefix="load") as pool:
+        warmed = {name: pool.submit(each, token) for name, each in exercises.items()}
+        wait(warmed.values(), WARM_UP_S)
+        token.cancel("long enough")
+    _tell_cold(warmed)
+
+
+def _tell_cold(warmed: Mapping[str, Future[None]]) -> None:
+    for name, part in warmed.items():
+        if (error := part.exception()) is not None and not isinstance(error, TurnCancelled):
+            _LOGGER.debug("%s could not be warmed up", name, exc_info=error)
 
 
 def _then(loading: Future[E | None] | Future[E], exercise: Callable[[E], None]) -> None:

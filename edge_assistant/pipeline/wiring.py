@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from edge_assistant.llm.history import History
 from edge_assistant.pipeline.conductor import Conductor
 from edge_assistant.pipeline.ears import Ears
 from edge_assistant.pipeline.hearing import EchoLog, make_ears, open_canceller
-from edge_assistant.pipeline.load import LoadSensor
+from edge_assistant.pipeline.load import LoadSensor, available_cores
 from edge_assistant.pipeline.loading import Engines
 from edge_assistant.pipeline.orders import OnFinished, Orders
 from edge_assistant.pipeline.scheduler import Scheduler
@@ -145,16 +144,9 @@ def _scheduler(ears: Ears, clock: SampleClock, log: EventLog) -> Scheduler:
         return max(0, clock.captured_frames - ears.processed_frames) * 1000 / SAMPLE_RATE
 
     return Scheduler(
-        cores=_cores(),
+        cores=available_cores(),
         read_load=LoadSensor().read,
         ears_lag_ms=ears_lag_ms,
         clock=clock,
         log=log,
     )
-
-
-def _cores() -> int:
-    """That this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -50,7 +50,11 @@ AnyJob = (
 
 
 class Workshop:
-    """Owns the engines from `start` to `stop`; each is used and closed by its own thread only."""
+    """Owns the engines from `start` to `stop`; each is used by its own thread only.
+
+    One that another takes the place of is closed by that thread too; `stop` closes the rest, each
+    once its thread has ended.
+    """
 
     def __init__(
         self,

@@ -90,15 +90,15 @@ class RunningTranscript:
         if from_frames != self._from_frames or to_frames < self._open_frames:
             self._from_frames = self._open_frames = from_frames
             self._frozen, self._words = [], []
+        audio = self._heard(self._open_frames, to_frames)
         # What the ears no longer have (the card was away, the turn is very long) is not there to
         # be transcribed, and must not count as a stretch that has grown long.
-        there = len(self._heard(self._open_frames, to_frames))
-        self._open_frames = max(self._open_frames, to_frames - there)
-        while (cut := self._cut(to_frames, breaks)) is not None:
-            piece = recognizer.transcribe(self._heard(self._open_frames, cut), token)
+        self._open_frames = max(self._open_frames, to_frames - len(audio))
+        while (size := self._cut(audio, breaks)) is not None:
+            piece = recognizer.transcribe(audio[:size], token)
             self._frozen.append(piece.text)
-            self._open_frames, self._words = cut, []
-        audio = self._heard(self._open_frames, to_frames)
+            self._open_frames, self._words = self._open_frames + size, []
+            audio = audio[size:]
         if pad_frames:
             audio = np.concatenate([audio, np.zeros(pad_frames, dtype=np.float32)])
         rest = recognizer.transcribe(audio, token).text
@@ -114,20 +114,20 @@ class RunningTranscript:
         """Where the stretch begins that the next look at this turn will cover."""
         return self._open_frames if from_frames == self._from_frames else from_frames
 
-    def _cut(self, to_frames: int, breaks: Sequence[int]) -> int | None:
-        """Where to freeze the open stretch; None where it is short enough, or has no pause yet."""
-        begin = self._open_frames
-        if to_frames - begin <= OPEN_S * SAMPLE_RATE:
+    def _cut(self, audio: Samples, breaks: Sequence[int]) -> int | None:
+        """How much of the open stretch, `audio`, to freeze; None where it is short enough, or has
+        no pause yet."""
+        if len(audio) <= OPEN_S * SAMPLE_RATE:
             return None
-        end = min(to_frames, begin + round(MOST_S * SAMPLE_RATE))
-        later = [each for each in breaks if begin + LEAST_S * SAMPLE_RATE <= each < end]
-        early = [each for each in later if each <= begin + OPEN_S * SAMPLE_RATE]
+        end = min(len(audio), round(MOST_S * SAMPLE_RATE))
+        pauses = (each - self._open_frames for each in breaks)
+        later = [each for each in pauses if LEAST_S * SAMPLE_RATE <= each < end]
+        early = [each for each in later if each <= OPEN_S * SAMPLE_RATE]
         if later:
             return early[-1] if early else later[0]
-        if to_frames - begin <= MOST_S * SAMPLE_RATE:
+        if len(audio) <= MOST_S * SAMPLE_RATE:
             return None
-        audio = self._heard(begin, to_frames)
-        return begin + cut_at_pauses(audio, longest_s=MOST_S)[0][1]
+        return cut_at_pauses(audio, longest_s=MOST_S)[0][1]
 
 
 def _agreed(before: Sequence[str], words: Sequence[str]) -> int:

@@ -251,6 +251,26 @@ def test_the_context_is_no_longer_than_the_model_was_trained_for(tmp_path: Path)
         assert llm.prompt_budget == 1024 - GREEDY.max_tokens
 
 
+def test_a_message_is_taken_apart_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(tiny_llm(write_tiny_gguf(tmp_path / "tiny.gguf"))) as llm:
+        taken: list[str] = []
+        tokenize = llm._native.tokenize
+
+        def noted(text: str, *, special: bool) -> list[int]:
+            taken.append(text)
+            return tokenize(text, special=special)
+
+        monkeypatch.setattr(llm._native, "tokenize", noted)
+        history = (SYSTEM, user("good morning"), assistant("hello"))
+        length = llm.count_tokens((*history, user("and now")))
+        llm.prefill(history, CancelToken())
+        list(llm.generate((*history, user("and now")), CancelToken()))
+        assert llm.stats.prompt_tokens == length
+        assert llm.count_tokens((*history, user("something else"))) > 0
+        assert len(taken) == len(set(taken))
+        assert {"good morning", "hello", "and now", "something else"} <= set(taken)
+
+
 @pytest.mark.model
 def test_the_same_question_again_costs_nothing_until_the_beginning_is_said(
     starter_file: StarterFile,
@@ -267,3 +287,19 @@ def test_the_same_question_again_costs_nothing_until_the_beginning_is_said(
         assert llm.stats.evaluated_tokens == 0
         next(again)
         assert llm.stats.evaluated_tokens > 0
+
+
+@pytest.mark.model
+def test_a_beginning_that_is_broken_off_while_it_is_said_again_is_not_forgotten(
+    starter_file: StarterFile,
+) -> None:
+    with closing(starter_llm(starter_file)) as llm:
+        begun = llm.generate(QUESTION, CancelToken())
+        said = [next(begun), next(begun), next(begun)]
+        begun.close()  # type: ignore[attr-defined]
+        again = llm.generate(QUESTION, CancelToken())
+        assert next(again) == said[0]
+        again.close()  # type: ignore[attr-defined]
+        again = llm.generate(QUESTION, CancelToken())
+        assert [next(again) for _ in said] == said
+        assert llm.stats.evaluated_tokens == 0

@@ -1,4 +1,4 @@
-"""What the log tells the bench: tokens, breaks in the sound, words as they were spoken."""
+"""What the log tells the bench: tokens, threads, breaks in the sound, words as they were spoken."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant.cancel import CancelToken
 from edge_assistant.config import Config
 from edge_assistant.llm.protocol import Message
+from edge_assistant.pipeline import wiring
 from edge_assistant.tts.protocol import SpeechChunk
 from tests.fakes.engines import FakeLlm, FakeRecognizer, FakeVad, FakeVoice
 from tests.pipeline.test_assistant import HUNG_S, Stage, stage
@@ -164,6 +165,16 @@ class Halting(FakeVoice):
         if self.spoken:
             assert self.may_go_on.wait(HUNG_S)
         yield from super().synthesize(text, token)
+
+
+def test_the_threads_of_a_call_are_told_and_go_by_the_cores_that_may_be_used(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "available_cores", lambda: 9)
+    s = stage()
+    s.silence_until(lambda: bool(s.named("scheduled")))
+    first = s.named("scheduled")[0]
+    assert (first["work"], first["threads"]) == ("idle_prefill", 2)
 
 
 def test_a_hole_in_a_reply_is_told_with_its_length(stage: Callable[..., Stage]) -> None:

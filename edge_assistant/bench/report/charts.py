@@ -87,7 +87,7 @@ def _notes(notes: tuple[str, str], scale: svg.Scale, y: float, is_narrow: bool) 
 def _ranked(
     groups: list[tuple[str, str, tuple[TrialRow, ...]]], report: Report
 ) -> list[tuple[int, tuple[str, str], tuple[TrialRow, ...]]]:
-    ranks = {system.name: at for at, system in enumerate(report.systems)}
+    ranks = report.ranks
     return [(ranks.get(name, 0), (name, source), rows) for name, source, rows in groups]
 
 
@@ -189,7 +189,7 @@ def _trade_off(found: list[Pauses], report: Report, look: _Look) -> Markup:
                 anchor="end",
             ),
         ]
-    ranks = {system.name: at for at, system in enumerate(report.systems)}
+    ranks = report.ranks
     for each in found:
         shapes += _pauses(each, across, up, svg.colour(ranks.get(each.system, 0)))
     label = "Take-over in pauses against the median gap. " + "; ".join(
@@ -246,7 +246,7 @@ def _waterfall(
     scale = svg.Scale(low=0.0, high=longest * 1.02, start=names, end=look.width - 64)
     shapes: list[Content] = []
     y = 8.0
-    ranks = {system.name: at for at, system in enumerate(report.systems)}
+    ranks = report.ranks
     told: list[str] = []
     for system, source, n, stages in found:
         shapes.append(svg.text(0, y + 14, system, class_="row-name"))

@@ -52,7 +52,7 @@ def drawn(plane: TradeOff, ranks: dict[str, int]) -> Markup:
 
     Args:
         plane: of one source.
-        ranks: number of each system, which gives its colour.
+        ranks: of the systems, see `Report.ranks`.
     """
     wide, narrow = (_picture(plane, ranks, look) for look in _LOOKS)
     return svg.both(wide, narrow)

@@ -151,12 +151,11 @@ def _cell(middle: Figure | None, far: Figure | None) -> list[Content]:
 
 
 def _trade_off(report: Report) -> Markup:
-    ranks = {system.name: at for at, system in enumerate(report.systems)}
     planes = [
         join(
             tag("h3", f"{plane.title}, {words.source(plane.source)}"),
             tag("p", plane.about, class_="about"),
-            curves.drawn(plane, ranks),
+            curves.drawn(plane, report.ranks),
         )
         for plane in report.trade_offs
     ]
@@ -189,13 +188,12 @@ def _waterfall(report: Report) -> Markup:
 
 def _cases(report: Report) -> Markup:
     rows = [row for row in pick.worst(report, WORST_CASES) if row.timeline is not None]
-    ranks = {system.name: at for at, system in enumerate(report.systems)}
     return section(
         "worst",
         "The worst of it",
         "The conversations that went most wrong, each scenario and system in turn. Nothing here "
         "was chosen by hand.",
-        timeline.cases(rows, ranks) if rows else nothing("Nothing went wrong in this run."),
+        timeline.cases(rows, report.ranks) if rows else nothing("Nothing went wrong in this run."),
     )
 
 

@@ -225,6 +225,11 @@ class Report:
     """Beyond which a trial counted as disturbed; empty where it is not known."""
     schema: str = SCHEMA
 
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Place of each system among all by its name; gives the order of rows, and the colour."""
+        return {system.name: at for at, system in enumerate(self.systems)}
+
 
 def to_json(report: Report) -> bytes:
     """The report as JSON, indented, without sound (the page carries that of the worst cases)."""

@@ -55,7 +55,7 @@ def _sliders(report: Report) -> Markup:
 def _scores(report: Report, points: list[composite.Points]) -> Markup:
     weights = tuple(part.weight for part in report.composite)
     rows = []
-    ranks = {system.name: at for at, system in enumerate(report.systems)}
+    ranks = report.ranks
     for each in points:
         score = each.score(weights)
         told = ", ".join(

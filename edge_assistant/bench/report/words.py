@@ -67,7 +67,7 @@ def counted(rows: tuple[TrialRow, ...]) -> tuple[TrialRow, ...]:
 
 def by_row(report: Report) -> list[Figure]:
     """Figures in the order in which a table shows them: the systems of a row next to each other."""
-    rank = {system.name: at for at, system in enumerate(report.systems)}
+    ranks = report.ranks
     first: dict[tuple[str, str, str, str], int] = {}
     scenes: dict[str, int] = {}
     for figure in report.figures:
@@ -79,6 +79,6 @@ def by_row(report: Report) -> list[Figure]:
             scenes[f.scenario],
             f.source,
             first[f.key],
-            rank.get(f.system, len(rank)),
+            ranks.get(f.system, len(ranks)),
         ),
     )

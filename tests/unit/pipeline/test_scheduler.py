@@ -70,7 +70,7 @@ TWO_CORES: list[tuple[Work, dict[str, Any], tuple[int, str]]] = [
     (Work.FINAL, {"other_cores": 0.2}, (2, "alone")),
     (Work.FINAL, {"other_cores": 0.3}, (1, "other-load")),
     (Work.ANSWER_COMMITTED, {"other_cores": 5.0}, (1, "other-load")),
-    # Partials: one at a time, 300 ms or 1.3 passes apart, and only with a quick recogniser.
+    # Partials: one at a time, and only with a quick recogniser (how often is the floor's affair).
     (Work.PARTIAL, {"busy": {"stt"}}, (0, "engine-busy")),
     (Work.PARTIAL, {"stt_rtf": 0.6}, (0, "slow-stt")),
     (Work.DRAFT, {"stt_rtf": 0.6}, (2, "alone")),

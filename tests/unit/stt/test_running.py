@@ -99,6 +99,23 @@ def test_what_the_ears_no_longer_have_does_not_count() -> None:
     assert turn.spans_s == [(2.0, 5.2)], "3.2 s are no long stretch"
 
 
+def test_a_look_is_at_what_the_ears_had_when_it_began() -> None:
+    """They go on while a piece is being transcribed, and forget."""
+    turn = Turn()
+    forgotten_s = 0.0
+
+    def forgetful(begin: int, end: int) -> Samples:
+        nonlocal forgotten_s
+        sound = count_up(max(begin, at(forgotten_s)), end)
+        forgotten_s += 4.0
+        return sound
+
+    turn.running = RunningTranscript(forgetful)
+    assert turn.hear(20.0, 2.8).text.split()[0] == "w0"
+    assert turn.spans_s[0] == (0.0, 2.8)
+    assert [begin for begin, _ in turn.spans_s[1:]] == [end for _, end in turn.spans_s[:-1]]
+
+
 def test_what_is_frozen_is_not_heard_again() -> None:
     turn = Turn()
     turn.hear(4.8, 2.8)
