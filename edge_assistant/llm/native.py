@@ -77,9 +77,9 @@ class Native:
             undo.callback(self.close)
             self._load(path, settings)
             self._open_context(path, settings)
+            self._sampler = self._new_sampler(settings)
+            self._batch = self._new_batch()
             undo.pop_all()
-        self._sampler = self._new_sampler(settings)
-        self._batch = self._new_batch()
 
     def _load(self, path: Path, settings: Settings) -> None:
         if not path.is_file():

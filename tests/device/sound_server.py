@@ -11,14 +11,17 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-MODULES = {
+MODULES: Mapping[str, list[str]] = {
     "spk": ["module-null-sink", "sink_name=spk"],
     "micsrc": ["module-null-sink", "sink_name=micsrc"],
     "mic": ["module-remap-source", "master=micsrc.monitor", "source_name=mic"],
     "mic2": ["module-null-source", "source_name=mic2"],
 }
+PLUGGED_IN = ("spk", "micsrc", "mic")
+"""Of those, what is there from the start."""
 ASOUNDRC = """\
 pcm.!default { type pulse }
 ctl.!default { type pulse }
@@ -44,10 +47,16 @@ def missing_parts() -> str:
 
 
 class SoundServer:
-    """One daemon in one folder. Usable from the test and from its child alike."""
+    """One daemon in one folder. Usable from the test and from its child alike.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for its socket and settings.
+        modules: by name, in the order in which they are loaded; `spk` and `mic` are the defaults.
+    """
+
+    def __init__(self, folder: Path, modules: Mapping[str, list[str]] | None = None) -> None:
         self.folder = folder
+        self._modules = modules or {name: MODULES[name] for name in PLUGGED_IN}
         self.runtime = folder / "run"
         self.home = folder / "home"
 
@@ -75,8 +84,8 @@ class SoundServer:
         """Returns once the daemon and its devices are there."""
         words = ["pulseaudio", "-n", "--daemonize=yes", "--exit-idle-time=-1", "--log-level=error"]
         words += ["--use-pid-file=yes", "-L", "module-native-protocol-unix"]
-        for name in ("spk", "micsrc", "mic"):
-            words += ["-L", " ".join(MODULES[name])]
+        for module in self._modules.values():
+            words += ["-L", " ".join(module)]
         quiet = subprocess.DEVNULL  # a pipe would stay open in the daemon
         subprocess.run(words, env=self.environment, check=True, stdout=quiet, stderr=quiet)
         self.choose_defaults()
