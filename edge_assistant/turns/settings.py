@@ -25,12 +25,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The same when the turn detector is sure that it is not (end probability 0); not below
     `min_wait_ms`."""
 
-    end_weights: tuple[float, float, float, float] = (2.87, 0.40, 0.83, -1.84)
-    """What a pause is judged by: bias, weights of the log odds that the turn detector and the
-    language model give for the end of the turn, and what is added where the transcript is not
-    closed like a sentence. Fitted with the models of the starter pack; other models want others."""
+    end_weights: tuple[float, float, float, float] = (3.29, 0.84, 1.00, -2.18)
+    """What a pause is judged by: bias, weights of the log odds that the turn detector (only where
+    the transcript is not closed like a sentence) and the language model give for the end of the
+    turn, and what is added where the transcript is not closed. Fitted with the models of the
+    starter pack; other models want others."""
 
-    end_range: tuple[float, float] = (0.62, 0.67)
+    end_range: tuple[float, float] = (0.59, 0.78)
     """The probability at which a pause is waited out for `max_wait_ms`, and the one at which
     `min_wait_ms` will do; between the two the wait falls evenly."""
 

@@ -157,10 +157,11 @@ def held_out(cues: Values, is_end: Values, speakers: Sequence[str], seed: int = 
 
 def design(found: Sequence[Cues]) -> tuple[Values, Values, list[str]]:
     """What the product judges by: cues, whether the turn ended there, and the speakers."""
+    is_open = np.array([float(not cue.text.endswith(SENTENCE_ENDS)) for cue in found])
     cues = [
-        log_odds(np.array([cue.by_sound for cue in found])),
+        log_odds(np.array([cue.by_sound for cue in found])) * is_open,
         log_odds(np.array([cue.by_words for cue in found])),
-        np.array([float(not cue.text.endswith(SENTENCE_ENDS)) for cue in found]),
+        is_open,
     ]
     is_end = np.array([float(cue.is_end) for cue in found])
     return np.column_stack(cues), is_end, [cue.speaker for cue in found]

@@ -102,7 +102,7 @@ def test_a_false_endpoint_is_mended_before_anything_is_heard() -> None:
 
 def test_drafts_at_a_pause_are_discarded_unheard_when_the_user_goes_on() -> None:
     rules = Settings(draft_at="pause", min_wait_ms=200)
-    play = Screenplay(rules=rules, probability=0.0, llm_ms=10, stt_ms=10)
+    play = Screenplay(rules=rules, words=0.001, llm_ms=10, stt_ms=10)
     play.user(0.5, 1.5, "what is").user(2.2, 3.0, "the time").run(9)
     assert [discard.reason for discard in play.commands(Discard)] == ["resumed"]
     assert play.is_silent(0.0, 3.0 + 1.05)

@@ -181,10 +181,11 @@ def likely(*, sound: float | None, words: float, is_closed: bool = True) -> floa
 
 def test_several_judges_know_more_than_one() -> None:
     assert (
-        likely(sound=0.95, words=0.4)
-        > likely(sound=None, words=0.4)
-        > likely(sound=0.05, words=0.4)
+        likely(sound=0.95, words=0.4, is_closed=False)
+        > likely(sound=None, words=0.4, is_closed=False)
+        > likely(sound=0.05, words=0.4, is_closed=False)
     )
+    assert likely(sound=0.95, words=0.4) == likely(sound=0.05, words=0.4), "closed is closed"
     assert likely(sound=0.5, words=0.6) > 0.9
     assert likely(sound=0.5, words=0.001, is_closed=False) < 0.05
     assert likely(sound=0.5, words=0.4, is_closed=False) < likely(sound=0.5, words=0.4)
