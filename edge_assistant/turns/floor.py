@@ -112,7 +112,8 @@ def _tick(state: State, tick: Tick, rules: Settings) -> Step:
     if user is None:
         return _start_request(state) if state.reply is None else (state, ())
     if user.phase is UserPhase.PAUSED:
-        return _endpoint(state, user, rules) if _is_due(state, user) else (state, ())
+        is_due = _is_due(state, user)
+        return (_endpoint if is_due else listening.look_again)(state, user, rules)
     if tick.is_voiced and state.replies_in(ReplyPhase.SPEAKING):
         state, commands = _overlap(state, user, rules)
     else:

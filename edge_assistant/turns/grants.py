@@ -85,6 +85,7 @@ def drop_requests(state: State) -> Step:
 
 def start_draft(state: State, user: UserTurn, rules: Settings, *, phase: ReplyPhase) -> Step:
     stretch_frames = user.ended_frames - user.talking_from_frames
+    draft = draft_of(user, state.now_frames, rules)
     reply = Reply(
         turn=user.turn,
         draft=user.drafts + 1,
@@ -95,9 +96,10 @@ def start_draft(state: State, user: UserTurn, rules: Settings, *, phase: ReplyPh
         breaks=user.breaks,
         interrupted=user.interrupted,
         ends_in_aside=user.resumed and stretch_frames <= frames_of_ms(ASIDE_MS),
+        is_padded=draft.pad_frames > 0,
     )
     state = replace(state, user=replace(user, drafts=reply.draft), reply=reply)
-    return state, (draft_of(user, state.now_frames, rules),)
+    return state, (draft,)
 
 
 def draft_of(

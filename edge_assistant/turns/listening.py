@@ -26,6 +26,7 @@ from edge_assistant.turns.events import (
     WordsJudged,
 )
 from edge_assistant.turns.grants import (
+    HEARD_OUT_MS,
     Step,
     draft_of,
     drop_check,
@@ -199,6 +200,25 @@ def words_judged(state: State, event: WordsJudged, rules: Settings) -> State:
         return state  # about words that are out of date
     user = replace(user, by_words=event.probability, is_closed=event.is_closed)
     return replace(state, user=_waiting(user, rules))
+
+
+def look_again(state: State, user: UserTurn, rules: Settings) -> Step:
+    """Transcribe once more what does not read like an end, now that its last word has died away:
+    the first look had to do without its last 30 to 50 ms, and a recogniser then hears a comma."""
+    reply = state.reply
+    if (
+        reply is None
+        or reply.phase is not ReplyPhase.DRAFTED
+        or not reply.is_padded
+        or user.by_words is None
+        or user.is_closed
+        or user.drafts >= rules.max_drafts
+        or state.now_frames < user.ended_frames + frames_of_ms(HEARD_OUT_MS)
+    ):
+        return state, ()
+    dropped = Discard(turn=reply.turn, draft=reply.draft, reason="heard out")
+    state, drafted = start_draft(state, user, rules, phase=ReplyPhase.DRAFTED)
+    return state, (dropped, *drafted)
 
 
 def _waiting(user: UserTurn, rules: Settings, *, is_drafted: bool = False) -> UserTurn:

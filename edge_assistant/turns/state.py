@@ -95,6 +95,8 @@ class Reply:
     """(turn, draft) of the reply that yielded to the user's turn."""
     ends_in_aside: bool = False
     """After a pause came one short stretch of speech: a stop phrase there asks for silence."""
+    is_padded: bool = False
+    """Its transcript was made so soon that silence was put behind the last word."""
     failed: bool = False
     """A stage failed on this turn: what is spoken is a notice, or only a part."""
 

@@ -23,6 +23,7 @@ from edge_assistant.turns.state import State, UserPhase
 from tests.turns.floor_situations import AHEAD, AT_PAUSE
 from tests.turns.floor_states import (
     ALL_AT_PAUSE,
+    DRAFT,
     DRAFTED,
     HELD,
     HOLDER,
@@ -38,6 +39,7 @@ from tests.turns.floor_states import (
     YIELDING,
     Row,
     at,
+    discard,
     start_draft,
     tick,
     unmoved,
@@ -206,4 +208,47 @@ CLOSED = [
     )
 ]
 
-AHEAD_ROWS = [*LOOKS, *CLOSED]
+# --- a second look, where the first one was too early to hear an end -------------------------
+
+UNCLOSED_USER = replace(
+    PAUSER,
+    paused_frames=at(2_030),
+    deadline_frames=at(3_200),
+    drafts=1,
+    by_words=0.2,
+    is_closed=False,
+)
+UNCLOSED = replace(DRAFTED, now_frames=at(2_100), user=UNCLOSED_USER)
+HEARD_OUT = replace(DRAFT, is_padded=False)
+AGAIN_ONCE = [
+    Row(
+        given=UNCLOSED,
+        fact=Tick(at_frames=at(2_130)),
+        then=replace(
+            UNCLOSED,
+            now_frames=at(2_130),
+            user=replace(UNCLOSED_USER, drafts=2),
+            reply=replace(HEARD_OUT, draft=2),
+        ),
+        orders=(discard("heard out"), start_draft(1, 2, 700, 2_130)),
+        rules=AT_PAUSE,
+        why="the last word has died away, and did not read like the last",
+    ),
+    tick(UNCLOSED, 2_129, "it has not died away", rules=AT_PAUSE),
+    tick(
+        replace(UNCLOSED, user=replace(UNCLOSED_USER, is_closed=True)),
+        2_130,
+        "it read like the last",
+        rules=AT_PAUSE,
+    ),
+    tick(
+        replace(UNCLOSED, user=replace(UNCLOSED_USER, by_words=None)),
+        2_130,
+        "the words are not judged yet",
+        rules=AT_PAUSE,
+    ),
+    tick(replace(UNCLOSED, reply=HEARD_OUT), 2_130, "that was the second look", rules=AT_PAUSE),
+    tick(UNCLOSED, 2_130, "too many drafts", rules=structs.replace(AT_PAUSE, max_drafts=1)),
+]
+
+AHEAD_ROWS = [*LOOKS, *CLOSED, *AGAIN_ONCE]

@@ -109,7 +109,7 @@ FALSE_ENDPOINT = [
                 deadline_frames=at(4_200),
                 drafts=3,
             ),
-            reply=replace(TAKEN_UP, draft=3, phase=ReplyPhase.DRAFTED),
+            reply=replace(TAKEN_UP, draft=3, phase=ReplyPhase.DRAFTED, is_padded=True),
         ),
         orders=(
             PauseTurn(turn=2, ended_frames=at(3_500)),

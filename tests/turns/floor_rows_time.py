@@ -73,6 +73,7 @@ def endpoint(given: State, ms: int, draft: StartDraft, why: str, *, aside: bool 
         started_frames=given.user.started_frames,
         ended_frames=given.user.ended_frames,
         ends_in_aside=aside,
+        is_padded=draft.pad_frames > 0,
     )
     ended = EndTurn(
         turn=1, ended_frames=given.user.ended_frames, paused_frames=given.user.paused_frames
@@ -138,7 +139,9 @@ TIME = [
     Row(
         given=DRAFTED,
         fact=Tick(at_frames=at(2_700)),
-        then=replace(DRAFTED, now_frames=at(2_700), user=None, reply=REPLY),
+        then=replace(
+            DRAFTED, now_frames=at(2_700), user=None, reply=replace(REPLY, is_padded=True)
+        ),
         orders=(ENDED, COMMIT),
         why="the draft is released",
     ),

@@ -44,7 +44,12 @@ LOOKED_AT = replace(TALKING, user=replace(TALKER, partial_frames=at(1_500)))
 SHORT = replace(PAUSED, user=replace(PAUSER, deadline_frames=at(2_200)))
 RESUMED = replace(PAUSER, resumed=True, talking_from_frames=at(800))
 DRAFT = Reply(
-    turn=1, draft=1, phase=ReplyPhase.DRAFTED, started_frames=at(1_000), ended_frames=at(2_000)
+    turn=1,
+    draft=1,
+    phase=ReplyPhase.DRAFTED,
+    started_frames=at(1_000),
+    ended_frames=at(2_000),
+    is_padded=True,
 )
 DRAFTED = replace(PAUSED, user=replace(PAUSER, drafts=1), reply=DRAFT)
 HOLDER = UserTurn(turn=1, started_frames=at(1_010), talking_from_frames=at(1_010), pushed=True)
@@ -57,10 +62,10 @@ RELEASED_HOLDER = replace(
     deadline_frames=at(1_600),
 )
 RELEASED = replace(HELD, user=RELEASED_HOLDER)
-REPLY = replace(DRAFT, phase=ReplyPhase.COMMITTED)
+REPLY = replace(DRAFT, phase=ReplyPhase.COMMITTED, is_padded=False)
 THINKING = State(now_frames=at(2_700), next_turn=2, reply=REPLY)
 OWN_REPLY = replace(THINKING, reply=Reply(turn=1, draft=1, phase=ReplyPhase.COMMITTED))
-HEARD = replace(DRAFT, phase=ReplyPhase.SPEAKING)
+HEARD = replace(REPLY, phase=ReplyPhase.SPEAKING)
 SPEAKING = State(now_frames=at(3_000), next_turn=2, reply=HEARD)
 DUCKED = replace(SPEAKING, onset_frames=at(3_050), ducked=True)
 INTRUDER = UserTurn(
