@@ -31,9 +31,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     turn, and what is added where the transcript is not closed. Fitted with the models of the
     starter pack; other models want others."""
 
-    end_range: tuple[float, float] = (0.59, 0.78)
+    end_range: tuple[float, float] = (0.75, 0.85)
     """The probability at which a pause is waited out for `max_wait_ms`, and the one at which
-    `min_wait_ms` will do; between the two the wait falls evenly."""
+    `min_wait_ms` will do; between the two the wait falls evenly. Lower is quicker, and interrupts
+    those who think. Chosen so that 9 in 10 of recorded requests are answered within 1 s."""
 
     pause_ms: Annotated[int, Meta(ge=20, le=2_000)] = 32
     """Silence that counts as a pause, in ms (one window of Silero): a draft is begun and the turn

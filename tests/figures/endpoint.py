@@ -2,10 +2,11 @@
 
 `python -m tests.figures.endpoint [CUES.json [FOLDER]]` plays recordings of people to the engines of
 the starter pack up to a point: their true end, or an inner pause. It prints how well each cue tells
-the two apart, and `turns.end_weights` and `turns.end_range`, fitted by logistic regression and
-cross-validated by speaker. CUES.json keeps the cues, so that they need not be taken again. FOLDER
-gets four manifests, each with one part of the requests, and what was fitted on the other three: for
-`bench --speech FOLDER/part-1.jsonl`, which then plays no request that the weights have seen.
+the two apart, `turns.end_weights`, fitted by logistic regression and cross-validated by speaker,
+and what a choice of `turns.end_range` costs. CUES.json keeps the cues, so that they need not be
+taken again. FOLDER gets four manifests, each with one part of the requests, and what was fitted on
+the other three: for `bench --speech FOLDER/part-1.jsonl`, which then plays no request that the
+weights have seen.
 
 An inner pause is a natural one where there is one of 0.2 s, else the quietest place of the middle
 of the clip, where the speaker did not pause: the harder case of the two.
@@ -34,6 +35,7 @@ from edge_assistant.llm.protocol import Message
 from edge_assistant.pipeline.loading import Engines, load_engines
 from edge_assistant.store.store import Store
 from edge_assistant.turns.grants import HEARD_OUT_MS
+from edge_assistant.turns.settings import Settings
 from tests.figures.prosody import Prosody, prosody
 from tests.figures.recordings import speech_folder
 
@@ -45,8 +47,9 @@ FOLDS: Final = 5
 SHUFFLES: Final = 10
 """Ways of parting the speakers over which what was held out is averaged."""
 PARTS: Final = 4
-SHARE: Final = 0.1
-NARROWEST: Final = 0.05
+RANGES: Final = ((0.59, 0.78), (0.70, 0.80), (0.75, 0.85), (0.75, 0.90), (0.80, 0.90))
+MADE_READY_S: Final = 0.13
+"""From the decision to the first sound, when it is taken as soon as it can be: measured."""
 RIDGE: Final = 1.0
 """Strength of the pull towards 0; two or three weights of 400 points hardly need any."""
 
@@ -167,27 +170,32 @@ def design(found: Sequence[Cues]) -> tuple[Values, Values, list[str]]:
     return np.column_stack(cues), is_end, [cue.speaker for cue in found]
 
 
-def fitted(found: Sequence[Cues]) -> tuple[Values, tuple[float, float]]:
-    """Weights and range: a tenth of the ends below the range, a tenth of the pauses above it, both
-    as judged by weights that never saw their speaker."""
-    cues, is_end, speakers = design(found)
-    held = np.array([held_out(cues, is_end, speakers, seed) for seed in range(SHUFFLES)])
-    low = np.mean(np.quantile(held[:, is_end == 1], SHARE, axis=1))
-    high = np.mean(np.quantile(held[:, is_end == 0], 1.0 - SHARE, axis=1))
-    low, high = min(low, high), max(low, high)
-    return fit(cues, is_end), (float(low), float(max(high, low + NARROWEST)))
-
-
 def tell_fit(name: str, found: Sequence[Cues]) -> str:
     cues, is_end, speakers = design(found)
     held = [auc(held_out(cues, is_end, speakers, seed), is_end) for seed in range(SHUFFLES)]
-    weights, bounds = fitted(found)
-    settings = (
-        f"turns.end_weights=[{', '.join(f'{each:.2f}' for each in weights)}]",
-        f"turns.end_range=[{bounds[0]:.2f}, {bounds[1]:.2f}]",
-    )
-    print(f"{name}: AUC {np.mean(held):.3f} held out; {'; '.join(settings)}")
-    return " ".join(f"--set '{each}'" for each in settings)
+    weights = fit(cues, is_end)
+    setting = f"turns.end_weights=[{', '.join(f'{each:.2f}' for each in weights)}]"
+    print(f"{name}: AUC {np.mean(held):.3f} held out; {setting}")
+    return f"--set '{setting}'"
+
+
+def tell_ranges(found: Sequence[Cues]) -> None:
+    """What each `turns.end_range` costs in time, and in pauses that are answered; by weights that
+    never saw the speaker."""
+    cues, is_end, speakers = design(found)
+    held = np.concatenate([held_out(cues, is_end, speakers, seed) for seed in range(SHUFFLES)])
+    ends = np.tile(is_end, SHUFFLES) == 1
+    rules = Settings()
+    for unsure, sure in RANGES:
+        share = np.clip((held - unsure) / (sure - unsure), 0.0, 1.0)
+        wait_ms = rules.max_wait_ms - share * (rules.max_wait_ms - rules.min_wait_ms)
+        sounds_s = wait_ms / 1000.0 + MADE_READY_S
+        p50, p90 = np.quantile(sounds_s[ends], (0.5, 0.9))
+        taken = ", ".join(f"{(sounds_s[~ends] < each).mean():.0%}" for each in (0.7, 1.0))
+        print(
+            f"end_range [{unsure:.2f}, {sure:.2f}]: p50 {p50:.2f} s, p90 {p90:.2f} s; pauses"
+            f" of 0.7 and 1.0 s answered: {taken}"
+        )
 
 
 def write_parts(found: Sequence[Cues], folder: Path) -> None:
@@ -258,6 +266,7 @@ def main() -> None:
     tell("words (language model)", words, found, is_end)
     requests = [cue for cue in found if cue.kind == "command"]
     tell_fit("requests", requests)
+    tell_ranges(requests)
     if len(sys.argv) > 2:
         write_parts(requests, Path(sys.argv[2]))
     melody = np.array([cue.prosody for cue in found])
