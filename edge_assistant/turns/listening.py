@@ -204,14 +204,17 @@ def words_judged(state: State, event: WordsJudged, rules: Settings) -> State:
 
 def look_again(state: State, user: UserTurn, rules: Settings) -> Step:
     """Transcribe once more what does not read like an end, now that its last word has died away:
-    the first look had to do without its last 30 to 50 ms, and a recogniser then hears a comma."""
+    the first look had to do without its last 30 to 50 ms, and a recogniser then hears a comma. Not
+    where it is taken for an end all the same: that draft is just about to be heard."""
     reply = state.reply
+    soonest_frames = user.ended_frames + frames_of_ms(rules.min_wait_ms)
     if (
         reply is None
         or reply.phase is not ReplyPhase.DRAFTED
         or not reply.is_padded
         or user.by_words is None
         or user.is_closed
+        or user.deadline_frames <= soonest_frames
         or user.drafts >= rules.max_drafts
         or state.now_frames < user.ended_frames + frames_of_ms(HEARD_OUT_MS)
     ):

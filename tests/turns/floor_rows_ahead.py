@@ -248,6 +248,12 @@ AGAIN_ONCE = [
         rules=AT_PAUSE,
     ),
     tick(replace(UNCLOSED, reply=HEARD_OUT), 2_130, "that was the second look", rules=AT_PAUSE),
+    tick(
+        replace(UNCLOSED, user=replace(UNCLOSED_USER, deadline_frames=at(2_200))),
+        2_130,
+        "it is taken for the end as it is",
+        rules=AT_PAUSE,
+    ),
     tick(UNCLOSED, 2_130, "too many drafts", rules=structs.replace(AT_PAUSE, max_drafts=1)),
 ]
 
