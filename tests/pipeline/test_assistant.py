@@ -211,7 +211,7 @@ def test_a_draft_thinks_no_further_than_its_first_clause_until_it_is_committed(
 ) -> None:
     llm = FakeLlm("It is a long story, and I will tell it to you from its beginning to its end.")
     llm.ends_with = 0.001  # the words go on: the wait is the longest
-    s = stage(llm=llm)
+    s = stage(recognizer=FakeRecognizer("Tell me a story."), llm=llm)
     s.card.speech(1.0)
     s.card.silence(0.6)
     assert not s.named("committed")
