@@ -53,7 +53,6 @@ class EchoDetector:
         self._line = FarLine()
         self._near_emphasis, self._far_emphasis = Emphasis(), Emphasis()
         self._heard_blocks = 0
-        self._window_blocks = 0
         self._loudest = (0.0, 0.0)
         """Of the microphone and of the loudspeaker, in the window so far."""
         self._fast_db = 0.0
@@ -94,24 +93,22 @@ class EchoDetector:
         found = self.path.explain(near, self._line)
         other = self._rival.explain(near, self._line)
         if is_sounding:
+            heard, left, right = power_of(near), power_of(found.rest), power_of(other.rest)
+            self._judge(_clipped_db(heard / left))
             if self.is_echo is None:
-                self._judge_soon(power_of(near), power_of(far))
-            left = power_of(found.rest)
-            self._judge(_clipped_db(power_of(near) / left))
-            right = power_of(other.rest)
-            self._compare(_clipped_db(power_of(near) / right), _clipped_db(left / right))
+                self._judge_soon(heard, power_of(far))
+            self._compare(_clipped_db(heard / right), _clipped_db(left / right))
         return found
 
     def _judge_soon(self, near_power: float, far_power: float) -> None:
         """Silence while the loudspeaker sounds needs no model to be understood."""
         near_loudest, far_loudest = self._loudest
         self._loudest = (max(near_loudest, near_power), max(far_loudest, far_power))
-        self._window_blocks += 1
-        if self._window_blocks == SOON_BLOCKS:
+        if self._heard_blocks % SOON_BLOCKS == 0:
             near_loudest, far_loudest = self._loudest
             if near_loudest < far_loudest * 10.0 ** (SOON_DB / 10.0):
                 self.is_echo = False
-            self._window_blocks, self._loudest = 0, (0.0, 0.0)
+            self._loudest = (0.0, 0.0)
 
     def _judge(self, explained_db: float) -> None:
         self._heard_blocks += 1
