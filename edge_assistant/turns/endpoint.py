@@ -44,7 +44,7 @@ def end_probability(
         by_sound: the turn detector's probability; None (or NaN) where it has said nothing.
         by_words: the language model's, of the transcript.
         is_closed: the recogniser closed the transcript like a sentence. Moonshine hears a comma at
-            13 of 20 inner pauses and at 4 of 36 ends of recorded requests.
+            14 of 20 inner pauses and at 4 of 36 ends of recorded requests.
         weights: bias; weights of the log odds of the sound and of the words; weight of a transcript
             that is not closed.
     """

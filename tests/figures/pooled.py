@@ -20,7 +20,6 @@ QUANTILES: Final = (
     ("turn_taking", "response_gap"),
     ("turn_taking", "gap_by_length[under 2 s]"),
     ("turn_taking", "gap_by_length[2 to 4 s]"),
-    ("turn_taking", "gap_by_length[1.5 to 4 s]"),
     ("turn_taking", "gap_by_length[4 s and more]"),
     ("turn_taking", "tokens_computed"),
     ("turn_taking", "tokens_discarded"),

@@ -28,7 +28,8 @@ from edge_assistant.audio.level import first_audible_frame
 from edge_assistant.bench.truth import find_speech
 from edge_assistant.store.store import Store
 from tests.device.sound_server import SoundServer, missing_parts
-from tests.figures.recordings import Recording, recordings
+from tests.figures.recordings import Recording
+from tests.figures.replies import requests
 from tests.pipe.client import RATE, Sound
 
 HALVES = {"micsrc": "front-left", "spk": "front-right"}
@@ -57,18 +58,14 @@ ROOM = {
     ],
 }
 RUN = (sys.executable, "-m", "edge_assistant", "run")
-LEAST_S = 0.9
-MOST_S = 13.0
 WAIT_S = 30.0
 AFTER_S = 1.0
 """Longer than any buffer on the way."""
 
 
-def requests(count: int) -> list[Recording]:
+def clear_requests(count: int) -> list[Recording]:
     """Spoken requests with a clear end, in the manifest's order."""
-    spoken = [r for r in recordings("commands/") if r.facts["kind"] == "command"]
-    fitting = (r for r in spoken if LEAST_S <= r.seconds <= MOST_S)
-    return [r for r in fitting if find_speech(r.sound()).is_clear][:count]
+    return [r for r in requests(sys.maxsize) if find_speech(r.sound()).is_clear][:count]
 
 
 def events(path: Path, name: str) -> list[dict[str, Any]]:
@@ -143,7 +140,7 @@ def main() -> None:
         server.prepare()
         server.start()
         try:
-            for clip in requests(count):
+            for clip in clear_requests(count):
                 gaps = ask(clip.sound(), server, folder)
                 told = "no reply" if gaps is None else f"{gaps[0]:.3f} s, log {gaps[1]:.3f} s"
                 print(f"{clip.path.name}: {told}", flush=True)
