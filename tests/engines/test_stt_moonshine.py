@@ -22,6 +22,10 @@ from tests.engines.detectors import StarterFile
 from tests.engines.recognizers import moonshine
 from tests.engines.tokens import OnlyStopsNativeCode, TellsWhenWatched, cancel_when_watched
 
+ROUNDING = 0.05
+"""Activations are quantised over all the tokens of a pass, so a log-probability depends on what is
+decoded beside it; by how much, on the sound and the processor (0.025 was seen)."""
+
 MODEL = "moonshine-tiny-en"
 
 
@@ -129,7 +133,7 @@ class TestDecoder:
         decoded, passes = decodes(*expected.ids)
         assert decoded.ids == expected.ids
         assert passes == 1
-        assert decoded.mean_log_prob == pytest.approx(expected.mean_log_prob, abs=0.01)
+        assert decoded.mean_log_prob == pytest.approx(expected.mean_log_prob, abs=ROUNDING)
 
     @pytest.mark.parametrize("known", [1, 3])
     def test_the_beginning_of_the_text_saves_its_length(self, decodes: Decodes, known: int) -> None:
@@ -146,7 +150,7 @@ class TestDecoder:
         decoded, passes = decodes(*guess)
         assert decoded.ids == expected.ids
         assert passes == passes_without - wrong_at
-        assert decoded.mean_log_prob == pytest.approx(expected.mean_log_prob, abs=0.01)
+        assert decoded.mean_log_prob == pytest.approx(expected.mean_log_prob, abs=ROUNDING)
 
     def test_a_guess_that_is_longer_than_the_text_is_cut_at_its_end(self, decodes: Decodes) -> None:
         expected, _ = decodes()
@@ -209,9 +213,17 @@ class TestMoonshine:
     def test_a_long_recording_is_cut_between_sentences(
         self, starter_file: StarterFile, long_talk: Samples
     ) -> None:
-        transcript = moonshine(starter_file).transcribe(long_talk, CancelToken())
-        assert transcript.text.lower().count("weather like in") >= 23
-        assert all(each.end_s - each.start_s <= LONGEST_S for each in transcript.segments)
+        segments = moonshine(starter_file).transcribe(long_talk, CancelToken()).segments
+        assert all(each.end_s - each.start_s <= LONGEST_S for each in segments)
+        assert sum(each.end_s - each.start_s for each in segments) == pytest.approx(
+            len(long_talk) / SAMPLE_RATE
+        )
+        cuts = [round(each.end_s * SAMPLE_RATE) for each in segments[:-1]]
+        assert not any(long_talk[cut - 800 : cut + 800].any() for cut in cuts), (
+            "a cut in a sentence"
+        )
+        # How many of a piece's questions are heard word for word depends on the processor.
+        assert all(each.text.lower().count("weather") >= 2 for each in segments)
 
     @pytest.mark.parametrize("missing", ["encoder", "decoder", "tokenizer"])
     def test_missing_file(self, starter_file: StarterFile, tmp_path: Path, missing: str) -> None:
