@@ -3,9 +3,9 @@
 A pass over many tokens costs hardly more than one over a single token (24 tokens 19 ms, one token
 7 ms a step on one x86 core). So the words of the pass before, over the beginning of the same
 speech, are given to the model at once: where it would have said the same they are taken over in one
-pass, and from the first that differs on it goes token by token. What the model says is what counts,
-a wrong guess only costs that pass. This is speculative decoding with an older transcript as the
-draft (Leviathan, Kalman and Matias, 2023).
+pass. Behind one that differs the guess is laid against the text anew, and the next few tokens of it
+are given with each pass. What the model says is what counts, a wrong guess only costs time. This is
+speculative decoding with an older transcript as the draft (Leviathan, Kalman and Matias, 2023).
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from edge_assistant.stt import invention
 
 TOKENS_PER_S: Final = 6.5
 """Cap on the decoder that Moonshine's authors recommend for English (30 s: 195 tokens)."""
+
+NEXT_GUESSES: Final = 4
+"""Tokens guessed in every pass behind the first wrong one. Of 72 pairs of a request and its
+beginning 25 differ early: 82 ms of decoding without, 58, 56, 57, 62 ms with 3, 4, 6, 8 (median)."""
 
 START_ID: Final = 1
 END_ID: Final = 2
@@ -69,7 +73,8 @@ class MoonshineDecoder:
         Args:
             hidden: the encoder's states, (1, positions, width).
             mask: of the audio that they belong to, (1, frames) at 16 kHz.
-            guess: tokens that the text may begin with; empty for none.
+            guess: tokens that the text may be like, as that of a shorter piece of the same sound;
+                empty for none. It changes what a text costs and not the text.
             run_options: what `token` ends a running pass with.
             token: of the attempt.
 
@@ -87,23 +92,33 @@ class MoonshineDecoder:
             feed["encoder_attention_mask"] = wrap(mask)
         ids: list[int] = []
         log_probs: list[float] = []
-        given = [START_ID, *guess[: limit - 1]]
+        given, at = [START_ID, *guess[: limit - 1]], 0
         while True:
             token.raise_if_cancelled()
             feed["input_ids"] = wrap(np.array([given], dtype=np.int64))
             feed["use_cache_branch"] = wrap(np.array([bool(ids)]))
             results = self._session.run_with_ort_values(self._outputs, feed, run_options)
-            is_first = not ids
+            before = len(ids)
             is_over = _take(results[0].numpy()[0], given, limit, ids, log_probs)
             if is_over:
                 return Decoded(ids=ids, mean_log_prob=sum(log_probs) / len(log_probs))
+            taken = len(ids) - before
             for name, value in zip(self._outputs[1:], results[1:], strict=True):
                 is_of_words = ".decoder." in name
-                if is_first and is_of_words:  # forget the guesses that were not said
+                if is_of_words and taken < len(given):  # forget the guesses that were not said
                     value = wrap(np.ascontiguousarray(value.numpy()[:, :, : len(ids)]))
-                if is_first or is_of_words:  # what it attends to in the audio stays as it is
+                if not before or is_of_words:  # what it attends to in the audio stays as it is
                     feed[name.replace("present", "past_key_values")] = value
-            given = ids[-1:]
+            at = _realigned(guess, at + taken - 1, ids[-1])
+            given = [ids[-1], *guess[at : at + NEXT_GUESSES]]
+
+
+def _realigned(guess: Sequence[int], at: int, said: int) -> int:
+    """Where the guess goes on behind `said`, which was said in place of its token `at`: behind the
+    nearest of the same, or else with the next one, as if one word stood for another."""
+    near = [each for each in range(max(0, at - 2), at + 3) if each < len(guess)]
+    same = [each for each in near if guess[each] == said]
+    return min(same, key=lambda each: abs(each - at), default=at) + 1
 
 
 def _take(

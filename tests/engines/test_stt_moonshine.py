@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from edge_assistant.engine_bench.wer import word_error_rate
 from edge_assistant.errors import ModelCorrupt, ModelIncompatible, ModelNotFound
 from edge_assistant.onnx import open_session, stoppable
 from edge_assistant.stt.moonshine import LONGEST_S, MoonshineRecognizer
-from edge_assistant.stt.moonshine_decoder import Decoded, MoonshineDecoder
+from edge_assistant.stt.moonshine_decoder import NEXT_GUESSES, Decoded, MoonshineDecoder
 from edge_assistant.stt.protocol import Recognizer, Transcript
 from edge_assistant.stt.running import MOST_S, RunningTranscript
 from tests.engines.conftest import speak
@@ -143,13 +144,23 @@ class TestDecoder:
         assert passes == len(expected.ids) + 1 - known
 
     @pytest.mark.parametrize("wrong_at", [0, 1, 4])
-    def test_a_wrong_guess_changes_nothing(self, decodes: Decodes, wrong_at: int) -> None:
-        expected, passes_without = decodes()
-        guess = list(expected.ids)
-        guess[wrong_at] += 7
+    @pytest.mark.parametrize("instead", [[], [7], [7, 8]])
+    def test_a_wrong_guess_costs_a_few_passes(
+        self, decodes: Decodes, wrong_at: int, instead: list[int]
+    ) -> None:
+        expected, _ = decodes()
+        guess = [*expected.ids[:wrong_at], *instead, *expected.ids[wrong_at + 1 :]]
         decoded, passes = decodes(*guess)
         assert decoded.ids == expected.ids
-        assert passes == passes_without - wrong_at
+        left = len(expected.ids) + 1 - (wrong_at + 1)  # the end token is one too
+        assert 1 < passes <= 2 + math.ceil(left / (NEXT_GUESSES + 1))
+        assert decoded.mean_log_prob == pytest.approx(expected.mean_log_prob, abs=ROUNDING)
+
+    def test_a_guess_that_is_all_wrong_changes_nothing(self, decodes: Decodes) -> None:
+        expected, passes_without = decodes()
+        decoded, passes = decodes(*[each + 7 for each in expected.ids])
+        assert decoded.ids == expected.ids
+        assert passes <= passes_without
         assert decoded.mean_log_prob == pytest.approx(expected.mean_log_prob, abs=ROUNDING)
 
     def test_a_guess_that_is_longer_than_the_text_is_cut_at_its_end(self, decodes: Decodes) -> None:
