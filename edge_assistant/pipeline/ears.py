@@ -28,11 +28,13 @@ from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.turns.events import (
     Event,
     OnsetDropped,
+    SpeechDipped,
     SpeechOnset,
     SpeechPaused,
     SpeechStarted,
     Tick,
 )
+from edge_assistant.vad.dip import DipDetector
 from edge_assistant.vad.protocol import VoiceActivityDetector
 from edge_assistant.vad.segmenter import Segmenter, SpeechEdge
 
@@ -83,6 +85,7 @@ class Ears:
         self._vad = vad
         self._onset_vad = onset_vad
         self._segmenter = segmenter
+        self._dips = DipDetector()
         self._echo = echo
         self._post = post
         self._post_playout = post_playout
@@ -217,14 +220,18 @@ class Ears:
             block = self._echo.clean(block, self._time_at(self._heard.end_frames))
             self._heard.append(self._echo.ungated)
         at_frames = self._heard.end_frames
+        if self._dips.block(block, at_frames, is_speech=self._segmenter.is_speech):
+            self._post(SpeechDipped(at_frames=at_frames))
         for edge in self._edges(block, at_frames):
-            self._post(_fact(edge))
+            self._post(_fact(edge, self._dips.since_frames))
         for fact in self._playout.service():
             self._post_playout(fact)
         self._post(Tick(at_frames=at_frames, is_voiced=self._segmenter.is_voiced))
 
     def _edges(self, block: Samples, at_frames: int) -> list[SpeechEdge]:
-        edges = self._segmenter.onset(self._onset_vad.speech_prob(block) >= 0.5, at_frames)
+        # WebRTC's detector says "voiced" for 60 ms after a voice: that must not look like an onset.
+        is_voiced = self._onset_vad.speech_prob(block) >= 0.5 and not self._dips.is_low
+        edges = self._segmenter.onset(is_voiced, at_frames)
         self._window = np.concatenate([self._window, block])
         size = self._vad.window_frames
         while len(self._window) >= size:
@@ -242,7 +249,7 @@ class Ears:
             return 0.0
 
 
-def _fact(edge: SpeechEdge) -> Event:
+def _fact(edge: SpeechEdge, dipped_frames: int | None) -> Event:
     match edge.kind:
         case "onset":
             return SpeechOnset(at_frames=edge.at_frames)
@@ -251,4 +258,8 @@ def _fact(edge: SpeechEdge) -> Event:
         case "started":
             return SpeechStarted(at_frames=edge.at_frames, started_frames=edge.since_frames)
         case "paused":
-            return SpeechPaused(at_frames=edge.at_frames, ended_frames=edge.since_frames)
+            return SpeechPaused(
+                at_frames=edge.at_frames,
+                ended_frames=edge.since_frames,
+                dipped_frames=dipped_frames,
+            )

@@ -49,6 +49,7 @@ class PartialJob:
     to_frames: int
     breaks: tuple[int, ...]
     token: CancelToken
+    pad_frames: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,7 @@ class ReadJob:
 
     turn: int
     text: str
+    is_whole: bool
     token: CancelToken
 
 

@@ -100,8 +100,10 @@ class Orders:
         """Of the work that is done while nobody waits; cancelled as soon as someone does."""
         self._judge_token = CancelToken()
         self._cut: Cut | None = None
+        self._look_token = CancelToken()
+        """Of the look at a turn that goes on."""
         self._ahead_token = CancelToken()
-        """Of the work on a turn that goes on."""
+        """Of what the language model reads of it."""
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -177,27 +179,40 @@ class Orders:
         self._judge.offer(job)  # a full channel means a slow judge: the default wait stands in
 
     def _transcribe_partial(self, command: TranscribePartial) -> None:
+        if command.pad_frames:
+            self._look_token.cancel("the level has fallen")
+            self._look_token = CancelToken()
         job = PartialJob(
             turn=command.turn,
             from_frames=command.from_frames,
             to_frames=command.to_frames,
             breaks=command.breaks,
-            token=self._ahead_token,
+            pad_frames=command.pad_frames,
+            token=self._look_token,
         )
         self._stt.offer(job)  # a full channel means a slow recogniser: the draft does it all
 
     def _read_ahead(self, command: ReadAhead) -> None:
         self._idle_token.cancel("somebody speaks")
         self._tokens.open(command.turn)
-        self._llm.offer(ReadJob(turn=command.turn, text=command.text, token=self._ahead_token))
+        self._llm.offer(
+            ReadJob(
+                turn=command.turn,
+                text=command.text,
+                is_whole=command.is_whole,
+                token=self._ahead_token,
+            )
+        )
 
     def _stop_looking_ahead(self, reason: str) -> None:
         """What was done ahead stays; what is not done by now would only stand in the way."""
+        self._look_token.cancel(reason)
         self._ahead_token.cancel(reason)
-        self._ahead_token = CancelToken()
+        self._look_token, self._ahead_token = CancelToken(), CancelToken()
 
     def _start_draft(self, command: StartDraft, now: int) -> None:
-        self._stop_looking_ahead("a draft is due")
+        if not command.is_looked_at:
+            self._stop_looking_ahead("a draft is due")
         attempt = self._attempt((command.turn, command.draft))
         self._log.emit("draft_started", now, command.turn, draft=command.draft)
         job = TranscribeJob(

@@ -8,6 +8,7 @@ threads.
 | the work | somebody waits | may be refused | alone, 2 cores | beside another engine |
 |---|---|---|---|---|
 | `final`, `answer_committed` | yes | no | 2 threads | 1 thread |
+| `read_whole` | soon | no | 2 threads | 1 thread |
 | `idle_prefill` | no | no | 1 | 1 |
 | `draft` | yes | yes | 2 threads | 1, refused where no core is free |
 | `partial` | no | yes | 1 | 1, refused where no core is free |
@@ -64,8 +65,10 @@ class Work(StrEnum):
     """A transcript while the user is speaking."""
     DRAFT = "draft"
     """A reply to a turn that may go on."""
+    READ_WHOLE = "read_whole"
+    """What may be all words of a turn, evaluated: its draft waits for that if it ends just now."""
     IDLE_PREFILL = "idle_prefill"
-    """The history, evaluated between two turns: needed, but nobody waits."""
+    """The history or the beginning of a turn, evaluated: needed, but nobody waits."""
 
 
 _ENGINE_OF: Final[dict[Work, Engine]] = {
@@ -73,9 +76,10 @@ _ENGINE_OF: Final[dict[Work, Engine]] = {
     Work.PARTIAL: "stt",
     Work.ANSWER_COMMITTED: "llm",
     Work.DRAFT: "llm",
+    Work.READ_WHOLE: "llm",
     Work.IDLE_PREFILL: "llm",
 }
-_AWAITED: Final = frozenset({Work.FINAL, Work.ANSWER_COMMITTED, Work.DRAFT})
+_AWAITED: Final = frozenset({Work.FINAL, Work.ANSWER_COMMITTED, Work.DRAFT, Work.READ_WHOLE})
 """A draft too: the wait for the end of the turn, 0.2 s, is shorter than what it takes."""
 _PACED: Final = frozenset({"engine-busy"})
 """Reasons that come and go with every partial: no news for the trace."""

@@ -58,7 +58,8 @@ class Thinker:
                 with self._at_work(None):
                     self.engine.prefill(messages, job.token)
             case ReadJob():
-                self._scheduler.give_threads(self.engine, Work.IDLE_PREFILL, turn=job.turn)
+                work = Work.READ_WHOLE if job.is_whole else Work.IDLE_PREFILL
+                self._scheduler.give_threads(self.engine, work, turn=job.turn)
                 messages = self._messages(job.text)
                 with self._at_work(job.turn):
                     self.engine.end_probability(messages, job.token)

@@ -58,6 +58,9 @@ class TranscribePartial:
     to_frames: int
     breaks: tuple[int, ...] = ()
     """Middles of the inner pauses, in order: before them the text may be frozen."""
+    pad_frames: int = 0
+    """Silence to put behind it, where the speech may just have ended: this look comes before any
+    other that is under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,8 @@ class ReadAhead:
 
     turn: int
     text: str
+    is_whole: bool = False
+    """It may be all of it: a draft may be due at any moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,8 @@ class StartDraft:
     """As for `TranscribePartial`."""
     pad_frames: int = 0
     """Silence to put behind it: the pause is that short as yet."""
+    is_looked_at: bool = False
+    """A look at exactly this was ordered when the level fell: its text will do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

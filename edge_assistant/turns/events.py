@@ -54,11 +54,20 @@ class SpeechStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechDipped:
+    """The level has fallen far below the speech: perhaps the user has just fallen silent."""
+
+    at_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechPaused:
     """The user has been silent since `ended_frames`, for the length of a pause by now."""
 
     at_frames: int
     ended_frames: int
+    dipped_frames: int | None = None
+    """Where the dip was noticed that the silence began with; None where there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +96,10 @@ class PartialTranscribed:
 
     turn: int
     ahead: str
-    """All words but the last, which the next sound may still change; empty where there are none
-    yet, or nobody had the time to look."""
+    """All words but the last, which the next sound may still change; behind a dip all of them.
+    Empty where there are none yet, or nobody had the time to look."""
+    is_whole: bool = False
+    """It was a dip: these words may be all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +111,8 @@ class Transcribed:
     text: str
     is_echo: bool = False
     """These are words that the assistant itself has just spoken."""
+    is_closed: bool = True
+    """The recogniser put a full stop, a question mark or the like behind them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +180,7 @@ class PushReleased:
     at_frames: int
 
 
-SpeechFact = SpeechOnset | OnsetDropped | SpeechStarted | SpeechPaused
+SpeechFact = SpeechOnset | OnsetDropped | SpeechStarted | SpeechDipped | SpeechPaused
 Event = (
     Tick
     | SpeechFact

@@ -24,6 +24,7 @@ from edge_assistant.turns.events import (
     PushReleased,
     ReplyFailed,
     Requested,
+    SpeechDipped,
     SpeechOnset,
     SpeechPaused,
     SpeechStarted,
@@ -53,7 +54,7 @@ do so for ever."""
 def step(state: State, event: Event, rules: Settings) -> Step:
     """Return the next state and what to do, in order."""
     if _is_deaf(state, rules) and isinstance(
-        event, SpeechOnset | OnsetDropped | SpeechStarted | SpeechPaused
+        event, SpeechOnset | OnsetDropped | SpeechStarted | SpeechDipped | SpeechPaused
     ):
         return _deaf(state, event), ()
     match event:
@@ -65,6 +66,8 @@ def step(state: State, event: Event, rules: Settings) -> Step:
             return unduck_if_alone(replace(state, onset_frames=None))
         case SpeechStarted():
             return listening.speech_started(replace(state, onset_frames=None), event, rules)
+        case SpeechDipped():
+            return partials.speech_dipped(state, event, rules)
         case SpeechPaused():
             return listening.speech_paused(state, event, rules)
         case TurnJudged():
@@ -74,7 +77,9 @@ def step(state: State, event: Event, rules: Settings) -> Step:
         case PartialTranscribed():
             return partials.partial_transcribed(state, event)
         case Transcribed():
-            return replying.transcribed(state, event, rules)
+            state, commands = replying.transcribed(state, event, rules)
+            state, asked = listening.ask_if_open(state, event, rules)
+            return state, (*commands, *asked)
         case PlaybackStarted():
             return replying.playback_started(state, event, rules)
         case PlaybackFinished():
@@ -112,8 +117,11 @@ def _tick(state: State, tick: Tick, rules: Settings) -> Step:
     if user is None:
         return _start_request(state) if state.reply is None else (state, ())
     if user.phase is UserPhase.PAUSED:
-        is_due = _is_due(state, user)
-        return (_endpoint if is_due else listening.look_again)(state, user, rules)
+        if _is_due(state, user):
+            return _endpoint(state, user, rules)
+        state, asked = listening.ask_late(state, user, rules)
+        state, looked = listening.look_again(state, state.user or user, rules)
+        return state, (*asked, *looked)
     if tick.is_voiced and state.replies_in(ReplyPhase.SPEAKING):
         state, commands = _overlap(state, user, rules)
     else:

@@ -83,9 +83,16 @@ def drop_requests(state: State) -> Step:
     return replace(state, requests=()), dropped
 
 
-def start_draft(state: State, user: UserTurn, rules: Settings, *, phase: ReplyPhase) -> Step:
+def start_draft(
+    state: State,
+    user: UserTurn,
+    rules: Settings,
+    *,
+    phase: ReplyPhase,
+    looked_to: int | None = None,
+) -> Step:
     stretch_frames = user.ended_frames - user.talking_from_frames
-    draft = draft_of(user, state.now_frames, rules)
+    draft = draft_of(user, state.now_frames, rules, looked_to=looked_to)
     reply = Reply(
         turn=user.turn,
         draft=user.drafts + 1,
@@ -103,20 +110,30 @@ def start_draft(state: State, user: UserTurn, rules: Settings, *, phase: ReplyPh
 
 
 def draft_of(
-    user: UserTurn, now_frames: int, rules: Settings, *, alone: bool = False
+    user: UserTurn,
+    now_frames: int,
+    rules: Settings,
+    *,
+    alone: bool = False,
+    looked_to: int | None = None,
 ) -> StartDraft:
-    """The next transcript of the turn; `alone`: without the turn that it goes on with."""
+    """The next transcript of the turn; `alone`: without the turn that it goes on with; `looked_to`:
+    what the look at a dip has covered, where that will do."""
     is_paused = user.phase is UserPhase.PAUSED
     heard_to = max(user.ended_frames + frames_of_ms(TAIL_MS), user.paused_frames)
     to_frames = min(heard_to, max(now_frames, user.paused_frames))
     heard_out = user.ended_frames + frames_of_ms(HEARD_OUT_MS)
+    pad_frames = max(0, heard_out - to_frames) if is_paused else 0
+    if looked_to is not None:
+        to_frames, pad_frames = looked_to, frames_of_ms(HEARD_OUT_MS)
     return StartDraft(
         turn=user.turn,
         draft=user.drafts + 1,
         from_frames=heard_from(user, rules, alone=alone),
         to_frames=to_frames,
-        pad_frames=max(0, heard_out - to_frames) if is_paused else 0,
+        pad_frames=pad_frames,
         breaks=user.breaks,
+        is_looked_at=looked_to is not None,
     )
 
 

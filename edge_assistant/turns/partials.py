@@ -7,13 +7,17 @@ from typing import Final
 
 from edge_assistant.audio.format import frames_of_ms
 from edge_assistant.turns.commands import ReadAhead, TranscribePartial
-from edge_assistant.turns.events import PartialTranscribed
-from edge_assistant.turns.grants import Step, heard_from
+from edge_assistant.turns.events import PartialTranscribed, SpeechDipped
+from edge_assistant.turns.grants import HEARD_OUT_MS, Step, heard_from
 from edge_assistant.turns.settings import Settings
-from edge_assistant.turns.state import ReplyPhase, State, UserTurn
+from edge_assistant.turns.state import ReplyPhase, State, UserPhase, UserTurn
 
 PARTIAL_MS: Final = 300
 """From one look to the next: a word, about."""
+
+DIPS_MS: Final = 60
+"""Not more often are dips looked at: a shaky voice must not keep the recogniser busy. The last one
+often follows another so soon, that before the burst of a final "k" or "t"."""
 
 BACK_OFF: Final = 1.3
 """And at least so many times as long as the look took, so that a slow machine keeps a quarter of
@@ -36,6 +40,30 @@ def look(state: State, user: UserTurn, rules: Settings) -> Step:
     return replace(state, user=replace(user, partial_frames=now)), (command,)
 
 
+def speech_dipped(state: State, event: SpeechDipped, rules: Settings) -> Step:
+    """Look at once at what may be the end: 50 ms sooner than the pause is sure, and where it comes
+    the draft has its words. Where it does not, this was just another look."""
+    user = state.user
+    if (
+        user is None
+        or user.phase is not UserPhase.TALKING
+        or not rules.partials
+        or state.replies_in(ReplyPhase.COMMITTED, ReplyPhase.SPEAKING)
+        or event.at_frames - user.dipped_frames < frames_of_ms(DIPS_MS)
+    ):
+        return state, ()
+    at = event.at_frames
+    command = TranscribePartial(
+        turn=user.turn,
+        from_frames=heard_from(user, rules),
+        to_frames=at,
+        breaks=user.breaks,
+        pad_frames=frames_of_ms(HEARD_OUT_MS),
+    )
+    user = replace(user, partial_frames=at, dipped_frames=at)
+    return replace(state, user=user), (command,)
+
+
 def partial_transcribed(state: State, event: PartialTranscribed) -> Step:
     """Let the language model read ahead, and say when to look again."""
     user = state.user
@@ -44,8 +72,9 @@ def partial_transcribed(state: State, event: PartialTranscribed) -> Step:
     ordered = user.partial_frames or state.now_frames
     took_frames = state.now_frames - ordered
     due = ordered + max(frames_of_ms(PARTIAL_MS), round(BACK_OFF * took_frames))
-    is_new = event.ahead not in ("", user.ahead)
+    is_due = state.replies_in(ReplyPhase.DRAFTED)  # whose words are coming anyway
+    is_new = event.ahead not in ("", user.ahead) and not is_due
     ahead = event.ahead or user.ahead
     user = replace(user, partial_frames=0, partial_due_frames=due, ahead=ahead)
-    read = (ReadAhead(turn=user.turn, text=ahead),) if is_new else ()
+    read = (ReadAhead(turn=user.turn, text=ahead, is_whole=event.is_whole),) if is_new else ()
     return replace(state, user=user), read

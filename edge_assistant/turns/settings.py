@@ -25,7 +25,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The same when the turn detector is sure that it is not (end probability 0); not below
     `min_wait_ms`."""
 
-    end_weights: tuple[float, float, float, float] = (3.29, 0.84, 1.00, -2.18)
+    end_weights: tuple[float, float, float, float] = (3.43, 0.79, 1.07, -2.14)
     """What a pause is judged by: bias, weights of the log odds that the turn detector (only where
     the transcript is not closed like a sentence) and the language model give for the end of the
     turn, and what is added where the transcript is not closed. Fitted with the models of the

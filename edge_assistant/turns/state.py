@@ -45,6 +45,8 @@ class UserTurn:
     """The turn is over once the silence has lasted until here."""
     by_sound: float | None = None
     """Probability that the turn ends with this pause, by its sound; None until it is judged."""
+    is_asked: bool = False
+    """The turn detector was asked about this pause."""
     by_words: float | None = None
     """The same by its words; None without a draft."""
     is_closed: bool = True
@@ -56,6 +58,8 @@ class UserTurn:
     """When the look at what was said so far was ordered; 0 while none is under way."""
     partial_due_frames: int = 0
     """Not before may it be looked at again."""
+    dipped_frames: int = 0
+    """Where a dip in the level was last looked up to."""
     ahead: str = ""
     """Its beginning that the language model has been given to read."""
     probes: int = 0

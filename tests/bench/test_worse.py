@@ -18,7 +18,8 @@ from edge_assistant.turns.commands import Answer, Duck, EndTurn, Yield
 from edge_assistant.turns.events import Outcome
 from edge_assistant.turns.settings import Settings
 from tests.fakes.engines import FakeLlm, FakeRecognizer
-from tests.fakes.screenplay import Screenplay, voice_of
+from tests.fakes.lines import voice_of
+from tests.fakes.screenplay import Screenplay
 from tests.figures.worse import FAULTS, HANGOVER_MS
 from tests.pipe.client import Conversation
 from tests.pipe.test_pipe import HUNG_S, named, spoken

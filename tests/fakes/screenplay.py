@@ -49,6 +49,7 @@ from edge_assistant.turns.events import (
     Outcome,
     PartialTranscribed,
     Requested,
+    SpeechDipped,
     SpeechOnset,
     SpeechPaused,
     SpeechStarted,
@@ -60,45 +61,14 @@ from edge_assistant.turns.events import (
 from edge_assistant.turns.floor import step
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import State
+from edge_assistant.vad.dip import DipDetector
 from edge_assistant.vad.segmenter import Segmenter
+from tests.fakes.lines import CLAUSES, Line, VirtualClock, clause_of, voice_of
 
 C = TypeVar("C", bound=Command)
 J = TypeVar("J")
 
 BROKEN = EdgeAssistantError("engine-broke", "it broke", "mend it")
-CLAUSES = 4
-"""Of every reply."""
-
-
-class VirtualClock:
-    """A clock that the screenplay moves."""
-
-    def __init__(self) -> None:
-        self.at_s = 0.0
-
-    def now_s(self) -> float:
-        return self.at_s
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """Something that the user says, or a noise (no text)."""
-
-    start_s: float
-    end_s: float
-    text: str
-    is_echo: bool = False
-    """It is the loudspeaker that was heard."""
-
-
-def voice_of(key: Key) -> float:
-    """The sample value that stands for a reply's voice."""
-    return 0.1 * (key[0] % 8) + 0.01 * key[1]
-
-
-def clause_of(key: Key, number: int) -> str:
-    """Two words that name the reply they belong to."""
-    return f"{key[0]}-{key[1]}-{number}a {key[0]}-{key[1]}-{number}b"
 
 
 @dataclass
@@ -117,6 +87,10 @@ class Screenplay:
     words: float | None = 0.5
     """The language model's word whether a draft's words are all; None: it never says."""
     words_ms: int = 40
+    is_closed: bool = True
+    """Whether transcripts are closed like a sentence."""
+    is_loud: bool = False
+    """The room is so loud that no pause begins with a dip in the level."""
     fail: Callable[[str, Key], bool] = lambda stage, key: False
     """(stage, key) -> whether `stt` or `llm` fails on this draft."""
 
@@ -157,6 +131,9 @@ class Screenplay:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._frames = 0
+        self._dips = DipDetector()
+        self._looks: dict[tuple[object, ...], float] = {}
+        """When the look at a range of the sound is (or was) done."""
         self._segmenter = Segmenter(
             speech_threshold=0.5,
             silence_threshold=0.35,
@@ -249,6 +226,9 @@ class Screenplay:
             line.start_s <= self.now_s - BLOCK_FRAMES / SAMPLE_RATE / 2 < line.end_s
             for line in self.lines
         )
+        sound = np.full(BLOCK_FRAMES, 0.1 if talking or self.is_loud else 0.0, np.float32)
+        if self._dips.block(sound, self._frames, is_speech=self._segmenter.is_speech):
+            self.feed(SpeechDipped(at_frames=self._frames))
         edges = self._segmenter.onset(talking, self._frames)
         edges += self._segmenter.window(1.0 if talking else 0.0, self._frames, BLOCK_FRAMES)
         for edge in edges:
@@ -263,7 +243,11 @@ class Screenplay:
                     )
                 case "paused":
                     self.feed(
-                        SpeechPaused(at_frames=edge.at_frames, ended_frames=edge.since_frames)
+                        SpeechPaused(
+                            at_frames=edge.at_frames,
+                            ended_frames=edge.since_frames,
+                            dipped_frames=self._dips.since_frames,
+                        )
                     )
         while self._due and self._due[0][0] <= self.now_s:
             heapq.heappop(self._due)[2]()
@@ -287,9 +271,14 @@ class Screenplay:
             if self.probability is not None:
                 self._later(self.judge_ms, judging.token, self._judged, judging)
         for hearing in _jobs(self._stt):
+            if isinstance(hearing, SwapJob):
+                continue
+            heard = (hearing.from_frames, hearing.to_frames, hearing.pad_frames, hearing.breaks)
             if isinstance(hearing, TranscribeJob):
-                self._later(self.stt_ms, hearing.token, self._transcribed, hearing)
-            elif isinstance(hearing, PartialJob):
+                left_s = self._looks.get(heard, self.now_s + self.stt_ms / 1000) - self.now_s
+                self._later(max(0.0, left_s * 1000), hearing.token, self._transcribed, hearing)
+            else:
+                self._looks[heard] = self.now_s + self.partial_ms / 1000
                 self._later(self.partial_ms, hearing.token, self._looked, hearing)
         for thinking in _jobs(self._llm):
             if isinstance(thinking, AnswerJob):
@@ -304,7 +293,7 @@ class Screenplay:
                 ms = self.llm_ms if awaits_voice else 0
                 self._later(ms, speaking.token, self._say, speaking)
 
-    def _later(self, ms: int, token: CancelToken, work: Callable[[J], None], job: J) -> None:
+    def _later(self, ms: float, token: CancelToken, work: Callable[[J], None], job: J) -> None:
         def unless_cancelled() -> None:
             if not token.is_cancelled:
                 work(job)
@@ -318,7 +307,14 @@ class Screenplay:
 
     def _judge_words(self, attempt: Attempt) -> None:
         assert self.words is not None
-        self.feed(WordsJudged(turn=attempt.turn, draft=attempt.draft, probability=self.words))
+        self.feed(
+            WordsJudged(
+                turn=attempt.turn,
+                draft=attempt.draft,
+                probability=self.words,
+                is_closed=self.is_closed,
+            )
+        )
 
     def _heard(self, from_frames: int, to_frames: int) -> list[Line]:
         from_s, to_s = from_frames / SAMPLE_RATE, to_frames / SAMPLE_RATE
@@ -333,10 +329,22 @@ class Screenplay:
         text = " ".join(line.text for line in lines).strip()
         is_echo = bool(text) and all(line.is_echo for line in lines)
         attempt.user_text = text
-        self.feed(Transcribed(turn=attempt.turn, draft=attempt.draft, text=text, is_echo=is_echo))
+        self.feed(
+            Transcribed(
+                turn=attempt.turn,
+                draft=attempt.draft,
+                text=text,
+                is_echo=is_echo,
+                is_closed=self.is_closed,
+            )
+        )
 
     def _looked(self, job: PartialJob) -> None:
         """A line is spoken evenly, and the last word may still change."""
+        if job.pad_frames:
+            text = " ".join(each.text for each in self._heard(job.from_frames, job.to_frames))
+            self.feed(PartialTranscribed(turn=job.turn, ahead=text, is_whole=True))
+            return
         words: list[str] = []
         for line in self._heard(job.from_frames, job.to_frames):
             share = (job.to_frames / SAMPLE_RATE - line.start_s) / (line.end_s - line.start_s)

@@ -36,12 +36,13 @@ from edge_assistant.pipeline.loading import Engines, load_engines
 from edge_assistant.store.store import Store
 from edge_assistant.turns.grants import HEARD_OUT_MS
 from edge_assistant.turns.settings import Settings
+from edge_assistant.vad.dip import DIP_MS
 from tests.figures.prosody import Prosody, prosody
 from tests.figures.recordings import speech_folder
 
 KINDS: Final = ("command", "read")
 PAUSE_MS: Final = 32
-"""After so much silence the floor notices a pause."""
+"""After so much silence the floor notices a pause; the words are looked at after `DIP_MS`."""
 PREROLL_MS: Final = 300
 FOLDS: Final = 5
 SHUFFLES: Final = 10
@@ -102,8 +103,9 @@ def collect(clips: Sequence[Clip], engines: Engines, system_prompt: str) -> list
         print(f"\r{number}/{len(clips)}", end="", file=sys.stderr)
         for frame, is_end in places(clip):
             audio, token = up_to(clip, frame, is_end=is_end), CancelToken()
-            pad = np.zeros(frames_of_ms(HEARD_OUT_MS - PAUSE_MS), dtype=np.float32)
-            heard = np.concatenate([audio, pad])
+            dipped = audio[: len(audio) - frames_of_ms(PAUSE_MS - DIP_MS)]
+            pad = np.zeros(frames_of_ms(HEARD_OUT_MS), dtype=np.float32)
+            heard = np.concatenate([dipped, pad])
             text = engines.recognizer.transcribe(heard, token).text.strip()
             if not text:
                 continue

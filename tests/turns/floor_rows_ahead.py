@@ -7,7 +7,6 @@ from dataclasses import replace
 from msgspec import structs
 
 from edge_assistant.turns.commands import (
-    JudgeTurn,
     PauseTurn,
     ReadAhead,
     TranscribePartial,
@@ -25,6 +24,7 @@ from tests.turns.floor_states import (
     ALL_AT_PAUSE,
     DRAFT,
     DRAFTED,
+    DRAFTER,
     HELD,
     HOLDER,
     IDLE,
@@ -142,12 +142,9 @@ LOOKS = [
     Row(
         given=LOOKED_AT,
         fact=SpeechPaused(at_frames=at(2_100), ended_frames=at(2_000)),
-        then=replace(
-            DRAFTED, now_frames=at(1_500), user=replace(PAUSER, drafts=1, partial_frames=0)
-        ),
+        then=replace(DRAFTED, now_frames=at(1_500), user=DRAFTER),
         orders=(
             PauseTurn(turn=1, ended_frames=at(2_000)),
-            JudgeTurn(turn=1, from_frames=at(700), to_frames=at(2_100)),
             start_draft(1, 1, 700, 2_100, pad_ms=30),
         ),
         rules=ALL_AT_PAUSE,
@@ -182,8 +179,7 @@ CLOSED = [
         then=replace(
             DRAFTED,
             user=replace(
-                PAUSER,
-                drafts=1,
+                DRAFTER,
                 by_words=0.2,
                 is_closed=is_closed,
                 deadline_frames=at(2_000 + wait_ms),
@@ -200,9 +196,7 @@ CLOSED = [
     Row(
         given=DRAFTED,
         fact=WordsJudged(turn=1, draft=1, probability=0.1),
-        then=replace(
-            DRAFTED, user=replace(PAUSER, drafts=1, by_words=0.1, deadline_frames=at(2_200))
-        ),
+        then=replace(DRAFTED, user=replace(DRAFTER, by_words=0.1, deadline_frames=at(2_200))),
         rules=structs.replace(AT_PAUSE, end_weights=(9.0, 0.0, 1.0, 0.0)),
         why="other weights, another wait",
     )

@@ -12,7 +12,6 @@ from edge_assistant.turns.commands import (
     Duck,
     FinishTurn,
     GoOn,
-    JudgeTurn,
     OpenTurn,
     PauseTurn,
     ResumeTurn,
@@ -113,7 +112,6 @@ FALSE_ENDPOINT = [
         ),
         orders=(
             PauseTurn(turn=2, ended_frames=at(3_500)),
-            JudgeTurn(turn=2, from_frames=at(2_700), to_frames=at(3_600)),
             start_draft(2, 3, 700, 3_600, INTRUDER.breaks, pad_ms=30),
         ),
         rules=AT_PAUSE,

@@ -29,6 +29,7 @@ from tests.turns.floor_situations import AT_PAUSE
 from tests.turns.floor_states import (
     DRAFT,
     DRAFTED,
+    DRAFTER,
     DUCKED,
     HELD,
     IDLE,
@@ -68,9 +69,9 @@ DROPPED = OnsetDropped(at_frames=at(3_120))
 STARTED = SpeechStarted(at_frames=at(3_100), started_frames=at(3_000))
 PAUSE = SpeechPaused(at_frames=at(2_100), ended_frames=at(2_000))
 PAUSE_OVER = SpeechPaused(at_frames=at(3_250), ended_frames=at(3_150))
-DRAFTED_USER = replace(PAUSER, drafts=1)
 GOES_ON = replace(
     PAUSER,
+    is_asked=False,
     phase=UserPhase.TALKING,
     talking_from_frames=at(3_000),
     breaks=(at(2_500),),
@@ -172,6 +173,7 @@ SPEECH = [
             user=replace(
                 OVERHEARD_USER,
                 phase=UserPhase.TALKING,
+                is_asked=False,
                 overlapped=False,
                 breaks=(at(2_500), at(3_075)),
             ),
@@ -209,9 +211,8 @@ SPEECH = [
     replace(
         paused(
             TALKING,
-            replace(PAUSER, drafts=1),
+            DRAFTER,
             PAUSE_TOLD,
-            ASK_JUDGE,
             start_draft(1, 1, 700, 2_100, pad_ms=30),
             why="draft at the pause, from what is there",
             reply=DRAFT,
@@ -221,9 +222,8 @@ SPEECH = [
     replace(
         paused(
             replace(TALKING, user=replace(RESUMED, phase=UserPhase.TALKING, drafts=1)),
-            replace(RESUMED, drafts=2),
+            replace(RESUMED, drafts=2, is_asked=False),
             PAUSE_TOLD,
-            ASK_JUDGE,
             start_draft(1, 2, 700, 2_100, pad_ms=30),
             why="the second draft, after a short stretch",
             reply=replace(DRAFT, draft=2, ends_in_aside=True),
@@ -286,21 +286,21 @@ SPEECH = [
     Row(
         given=DRAFTED,
         fact=TurnJudged(turn=1, paused_frames=at(2_100), probability=1.0),
-        then=replace(DRAFTED, user=replace(DRAFTED_USER, deadline_frames=at(2_450), by_sound=1.0)),
+        then=replace(DRAFTED, user=replace(DRAFTER, deadline_frames=at(2_450), by_sound=1.0)),
         rules=AT_PAUSE,
         why="the words are waited for",
     ),
     Row(
         given=DRAFTED,
         fact=WordsJudged(turn=1, draft=1, probability=0.5),
-        then=replace(DRAFTED, user=replace(DRAFTED_USER, deadline_frames=at(2_200), by_words=0.5)),
+        then=replace(DRAFTED, user=replace(DRAFTER, deadline_frames=at(2_200), by_words=0.5)),
         rules=AT_PAUSE,
         why="likely the end",
     ),
     Row(
         given=DRAFTED,
         fact=WordsJudged(turn=1, draft=1, probability=0.01),
-        then=replace(DRAFTED, user=replace(DRAFTED_USER, deadline_frames=at(3_200), by_words=0.01)),
+        then=replace(DRAFTED, user=replace(DRAFTER, deadline_frames=at(3_200), by_words=0.01)),
         rules=AT_PAUSE,
         why="they go on",
     ),

@@ -38,7 +38,10 @@ PAUSER = replace(
     ended_frames=at(2_000),
     paused_frames=at(2_100),
     deadline_frames=at(2_700),
+    is_asked=True,
 )
+DRAFTER = replace(PAUSER, drafts=1, is_asked=False)
+"""His words come first."""
 PAUSED = State(now_frames=at(2_110), next_turn=2, user=PAUSER)
 LOOKED_AT = replace(TALKING, user=replace(TALKER, partial_frames=at(1_500)))
 SHORT = replace(PAUSED, user=replace(PAUSER, deadline_frames=at(2_200)))
@@ -51,7 +54,7 @@ DRAFT = Reply(
     ended_frames=at(2_000),
     is_padded=True,
 )
-DRAFTED = replace(PAUSED, user=replace(PAUSER, drafts=1), reply=DRAFT)
+DRAFTED = replace(PAUSED, user=DRAFTER, reply=DRAFT)
 HOLDER = UserTurn(turn=1, started_frames=at(1_010), talking_from_frames=at(1_010), pushed=True)
 HELD = State(now_frames=at(1_500), next_turn=2, user=HOLDER)
 RELEASED_HOLDER = replace(
@@ -85,6 +88,7 @@ OVERHEARD_USER = replace(
     paused_frames=at(3_250),
     deadline_frames=at(3_850),
     drafts=1,
+    is_asked=True,
     overlapped=True,
 )
 OVERHEARD = State(now_frames=at(3_260), next_turn=3, user=OVERHEARD_USER, reply=HEARD, check=(2, 1))
@@ -177,11 +181,11 @@ def tick(
 def start_draft(
     turn: int,
     draft: int,
-    from_ms: int,
-    to_ms: int,
+    from_ms: float,
+    to_ms: float,
     breaks: tuple[int, ...] = (),
     *,
-    pad_ms: int = 0,
+    pad_ms: float = 0,
 ) -> StartDraft:
     return StartDraft(
         turn=turn,

@@ -21,6 +21,7 @@ from edge_assistant.turns.events import (
     PushReleased,
     ReplyFailed,
     Requested,
+    SpeechDipped,
     SpeechOnset,
     SpeechPaused,
     SpeechStarted,
@@ -91,6 +92,11 @@ def _transcribed(text: str) -> Callable[[State], Sequence[Event]]:
     return make
 
 
+def _transcribed_open(state: State) -> Sequence[Event]:
+    turn, draft = _draft(state)
+    return [Transcribed(turn=turn, draft=draft, text="and tomorrow,", is_closed=False)]
+
+
 def _partial(state: State) -> Sequence[Event]:
     turn = state.next_turn - 1 if state.user is None else state.user.turn
     return [PartialTranscribed(turn=turn, ahead="and")]
@@ -139,12 +145,18 @@ FACTS = (
         make=lambda state: [OnsetDropped(at_frames=later(state, 10))],
     ),
     Fact(name="SpeechStarted", meaning="it is speech", make=_speech_started),
+    Fact(
+        name="SpeechDipped",
+        meaning="the level has fallen",
+        make=lambda state: [SpeechDipped(at_frames=later(state, 10))],
+    ),
     Fact(name="SpeechPaused", meaning="silent for the length of a pause", make=_speech_paused),
     Fact(name="TurnJudged", meaning="this pause ends the turn", make=_judged(0)),
     Fact(name="TurnJudged, late", meaning="about an earlier pause", make=_judged(10)),
     Fact(name="WordsJudged", meaning="the words are all of it", make=_words_judged),
     Fact(name="PartialTranscribed", meaning="the first words are sure", make=_partial),
     Fact(name="Transcribed, words", meaning="a question", make=_transcribed("and tomorrow")),
+    Fact(name="Transcribed, open", meaning="it may go on", make=_transcribed_open),
     Fact(name="Transcribed, nothing", meaning="no words in it", make=_transcribed("")),
     Fact(name="Transcribed, response", meaning="a listener's", make=_transcribed("mhm")),
     Fact(name="Transcribed, echo", meaning="the assistant's own words", make=_echo),

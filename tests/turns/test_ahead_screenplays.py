@@ -16,7 +16,6 @@ from edge_assistant.turns.commands import (
     Discard,
     Duck,
     GoOn,
-    JudgeTurn,
     ReadAhead,
     StartDraft,
     TranscribePartial,
@@ -25,7 +24,8 @@ from edge_assistant.turns.commands import (
 )
 from edge_assistant.turns.events import Outcome, PartialTranscribed, PushPressed, PushReleased
 from edge_assistant.turns.settings import Settings
-from tests.fakes.screenplay import CLAUSES, Screenplay, clause_of
+from tests.fakes.lines import CLAUSES, clause_of
+from tests.fakes.screenplay import Screenplay
 
 FIRST = (1, 1)
 TALE = "what is the weather like in Paris at the end of this week"
@@ -87,7 +87,7 @@ def test_nobody_looks_ahead_where_that_is_off() -> None:
 
 
 def test_a_pause_ends_the_look_that_is_under_way() -> None:
-    play = Screenplay(partial_ms=700, probability=0.0, words=0.001)
+    play = Screenplay(partial_ms=700, probability=0.0, words=0.001, is_loud=True)
     play.user(0.5, 1.2, "what is").user(1.9, 3.5, "the weather").run(1.8)
     assert len(play.commands(TranscribePartial)) == 1
     assert not [event for _, event in play.events if isinstance(event, PartialTranscribed)]
@@ -112,7 +112,7 @@ def test_what_was_seen_of_a_turn_that_is_gone_is_not_read() -> None:
 
 def test_over_a_reply_only_the_words_that_may_interrupt_are_looked_at() -> None:
     play = asked(Screenplay(reply_s=6.0)).user(3.6, 4.5, "yeah okay right").run(4.6)
-    assert max(times(play, TranscribePartial)) <= 2.0
+    assert max(times(play, TranscribePartial)) <= 2.03  # the dip behind the question
     assert len(play.commands(StartDraft)) > 2
 
 
@@ -131,7 +131,6 @@ def test_a_key_that_is_held_hides_no_pause_from_the_recogniser() -> None:
 def test_a_draft_is_begun_a_window_after_the_last_word() -> None:
     play = asked().run(6.0)
     assert play.when(StartDraft) == pytest.approx(2.0 + 0.032, abs=0.011)
-    assert play.when(JudgeTurn) == play.when(StartDraft)
     assert play.outcomes == {1: [Outcome.ANSWERED]}
 
 

@@ -23,7 +23,8 @@ from edge_assistant.turns.commands import (
 )
 from edge_assistant.turns.events import PushPressed, PushReleased, Requested
 from edge_assistant.turns.settings import Settings
-from tests.fakes.screenplay import Screenplay, voice_of
+from tests.fakes.lines import voice_of
+from tests.fakes.screenplay import Screenplay
 
 TEXTS = (
     "what time is it",

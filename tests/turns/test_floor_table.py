@@ -12,6 +12,7 @@ import pytest
 
 from edge_assistant.turns.floor import step
 from tests.turns.floor_rows_ahead import AHEAD_ROWS
+from tests.turns.floor_rows_dip import DIP_ROWS
 from tests.turns.floor_rows_mended import MENDED
 from tests.turns.floor_rows_reply import FAILURES, PLAYBACK, WORDS
 from tests.turns.floor_rows_time import TIME
@@ -23,7 +24,7 @@ from tests.turns.floor_table import COMMAND, page
 PAGE = Path(__file__).parents[2] / "docs" / "floor.md"
 
 
-ROWS = [*TIME, *SPEECH, *KEY, *WORDS, *PLAYBACK, *FAILURES, *AHEAD_ROWS, *MENDED]
+ROWS = [*TIME, *SPEECH, *KEY, *WORDS, *PLAYBACK, *FAILURES, *AHEAD_ROWS, *DIP_ROWS, *MENDED]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)

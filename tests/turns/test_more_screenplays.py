@@ -26,7 +26,8 @@ from edge_assistant.turns.events import Outcome, PushPressed, PushReleased, Repl
 from edge_assistant.turns.floor import step
 from edge_assistant.turns.settings import Settings
 from edge_assistant.turns.state import ReplyPhase, State, UserPhase
-from tests.fakes.screenplay import Screenplay, voice_of
+from tests.fakes.lines import voice_of
+from tests.fakes.screenplay import Screenplay
 from tests.turns.test_floor_properties import SCRIPT_ENDS_S, screenplays
 
 NEVER_MS = 600_000
@@ -108,8 +109,8 @@ def test_a_cough_in_a_pause_delays_the_end_of_the_turn_and_no_more() -> None:
 
 
 def test_a_user_who_goes_on_while_the_recogniser_is_slow_is_heard_as_a_whole() -> None:
-    play = Screenplay(probability=1.0, stt_ms=900).user(0.5, 2.0, "book a").user(2.6, 3.4, "room")
-    play.run(12)
+    play = Screenplay(probability=1.0, stt_ms=900, partial_ms=900)
+    play.user(0.5, 2.0, "book a").user(2.6, 3.4, "room").run(12)
     assert [answer.text for answer in play.commands(Answer)] == ["book a room"]
     assert [(draft.turn, draft.draft) for draft in play.commands(StartDraft)] == [(1, 1), (1, 2)]
     assert play.outcomes == {1: [Outcome.ANSWERED]}

@@ -23,7 +23,8 @@ from edge_assistant.turns.commands import (
 )
 from edge_assistant.turns.events import Outcome, PushPressed, PushReleased
 from edge_assistant.turns.settings import Settings
-from tests.fakes.screenplay import Screenplay, voice_of
+from tests.fakes.lines import voice_of
+from tests.fakes.screenplay import Screenplay
 
 QUESTION_ENDS_S = 2.0
 
@@ -117,13 +118,13 @@ def test_a_draft_that_is_ready_is_heard_with_the_commit() -> None:
 
 @pytest.mark.parametrize(
     ("words", "words_ms", "wait_s"),
-    [(0.6, 40, 0.16), (0.6, 140, 0.23), (0.001, 40, 1.1), (None, 40, 0.41)],
+    [(0.6, 40, 0.16), (0.6, 140, 0.21), (0.001, 40, 1.1), (None, 40, 0.41)],
     ids=["all of it", "late", "it goes on", "never judged"],
 )
 def test_the_words_of_a_draft_decide_how_long_to_wait(
     words: float | None, words_ms: int, wait_s: float
 ) -> None:
-    """The pause is noticed after 0.04 s, the transcript takes 0.05 s."""
+    """The dip is noticed after 0.02 s, the look at it takes 0.05 s."""
     play = asked(Screenplay(probability=0.9, words=words, words_ms=words_ms)).run(8.0)
     assert play.when(EndTurn) == pytest.approx(QUESTION_ENDS_S + wait_s, abs=0.011)
     assert play.outcomes == {1: [Outcome.ANSWERED]}

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
-from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE
+from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE, Samples
 from edge_assistant.audio.playout import Playout
 from edge_assistant.clock import MonotonicClock, SampleClock
 from edge_assistant.pipeline.ears import Ears
+from edge_assistant.turns.events import Event, SpeechDipped, SpeechOnset, SpeechPaused
+from edge_assistant.vad.protocol import VoiceActivityDetector
 from edge_assistant.vad.segmenter import Segmenter
 from tests.fakes.engines import FakeVad
 
 HUNG_S = 20.0
+E = TypeVar("E", bound=Event)
+
+
+class SlowToLetGo:
+    """Loud is voiced, and so is what follows for 0.2 s; WebRTC's detector has 60 ms."""
+
+    window_frames = BLOCK_FRAMES
+
+    def __init__(self) -> None:
+        self._left = 0
+
+    def speech_prob(self, window: Samples) -> float:
+        self._left = 20 if FakeVad().speech_prob(window) else max(0, self._left - 1)
+        return 1.0 if self._left else 0.0
+
+    def reset(self) -> None:
+        self._left = 0
 
 
 class Desk:
     """Ears whose card is the test."""
 
-    def __init__(self, capture_rate: int) -> None:
+    def __init__(self, capture_rate: int, onset_vad: VoiceActivityDetector | None = None) -> None:
         self.rate = capture_rate
+        self.events: list[Event] = []
         self.position = 0
         self.errors: list[Any] = []
         self.ears = Ears(
@@ -31,7 +51,7 @@ class Desk:
             clock=SampleClock(SAMPLE_RATE, 0, MonotonicClock()),
             playout=Playout(SAMPLE_RATE),
             vad=FakeVad(),
-            onset_vad=FakeVad(),
+            onset_vad=onset_vad or FakeVad(),
             segmenter=Segmenter(
                 speech_threshold=0.5,
                 silence_threshold=0.35,
@@ -41,17 +61,21 @@ class Desk:
             ),
             echo=None,
             history_ms=40_000,
-            post=lambda event: None,
+            post=self.events.append,
             post_playout=lambda fact: None,
             on_error=self.errors.append,
             on_failure=self.errors.append,
         )
 
-    def capture(self, seconds: float) -> None:
+    def capture(self, seconds: float, level: float = 0.0) -> None:
         frames = self.rate // 100
         for _ in range(round(seconds * 100)):
-            self.ears.on_capture(np.zeros(frames, np.float32), self.position, 0.0)
+            self.ears.on_capture(np.full(frames, level, np.float32), self.position, 0.0)
             self.position += frames
+
+    def told(self, kind: type[E]) -> list[E]:
+        """What the floor was told, of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
 
     def drain(self) -> None:
         """Until the ears have taken up what the ring holds."""
@@ -100,3 +124,42 @@ def test_many_losses_of_any_length_do_not_add_up(desk: Desk) -> None:
     desk.drain()
     desk.capture(0.05)
     desk.assert_true()
+
+
+def test_a_dip_is_told_before_the_pause_that_begins_with_it() -> None:
+    desk = Desk(SAMPLE_RATE)
+    desk.ears.start()
+    desk.capture(0.5, level=0.1)
+    desk.capture(0.5)
+    desk.assert_true()
+    (dip,) = desk.told(SpeechDipped)
+    (pause,) = desk.told(SpeechPaused)
+    assert dip.at_frames == int(0.52 * SAMPLE_RATE)
+    assert pause.dipped_frames == dip.at_frames < pause.at_frames
+    assert desk.ears.stop(HUNG_S)
+
+
+def test_a_pause_behind_a_sound_begins_with_no_dip() -> None:
+    """28 dB below the speech: too low for the detector of speech, too loud for a dip."""
+    desk = Desk(SAMPLE_RATE)
+    desk.ears.start()
+    desk.capture(0.5, level=0.1)
+    desk.capture(0.05)
+    desk.capture(0.5, level=0.004)
+    desk.assert_true()
+    assert len(desk.told(SpeechDipped)) == 1
+    (pause,) = desk.told(SpeechPaused)
+    assert pause.dipped_frames is None
+    assert desk.ears.stop(HUNG_S)
+
+
+def test_what_hangs_over_from_a_voice_is_no_onset() -> None:
+    desk = Desk(SAMPLE_RATE, SlowToLetGo())
+    desk.ears.start()
+    desk.capture(0.5, level=0.1)
+    desk.capture(0.5)
+    desk.capture(0.1, level=0.1)
+    desk.assert_true()
+    onsets = [each.at_frames / SAMPLE_RATE for each in desk.told(SpeechOnset)]
+    assert onsets == [pytest.approx(0.01), pytest.approx(1.01)]
+    assert desk.ears.stop(HUNG_S)

@@ -325,3 +325,35 @@ def test_a_recogniser_that_is_too_slow_for_looks_fails_nobody() -> None:
     desk.obey(*[look] * 9)
     assert desk.stt.statistics().waiting == 8
     assert not desk.events("error")
+
+
+def look_at(frames: int, pad_frames: int = 0) -> TranscribePartial:
+    return TranscribePartial(turn=1, from_frames=0, to_frames=frames, pad_frames=pad_frames)
+
+
+def test_a_look_at_a_dip_takes_the_place_of_the_look_under_way_and_of_nothing_else() -> None:
+    desk = Desk()
+    desk.obey(look_at(BLOCK), ReadAhead(turn=1, text="what is"), look_at(2 * BLOCK, BLOCK))
+    look, dip = desk.stt.get(), desk.stt.get()
+    assert isinstance(look, PartialJob)
+    assert isinstance(dip, PartialJob)
+    assert [look.token.is_cancelled, dip.token.is_cancelled] == [True, False]
+    assert [look.pad_frames, dip.pad_frames] == [0, BLOCK]
+    assert not desk.llm.get().token.is_cancelled
+
+
+def test_a_draft_of_what_a_look_covers_leaves_it_and_what_is_read_alone() -> None:
+    desk = Desk()
+    looked_at = StartDraft(
+        turn=1, draft=1, from_frames=0, to_frames=BLOCK, pad_frames=BLOCK, is_looked_at=True
+    )
+    whole = ReadAhead(turn=1, text="what is it?", is_whole=True)
+    desk.obey(look_at(BLOCK, BLOCK), whole, looked_at)
+    look, read = desk.stt.get(), desk.llm.get()
+    assert isinstance(read, ReadJob)
+    assert read.is_whole
+    assert not look.token.is_cancelled
+    assert not read.token.is_cancelled
+    desk.obey(draft(2))
+    assert look.token.is_cancelled
+    assert read.token.is_cancelled
