@@ -19,6 +19,7 @@ from edge_assistant.audio.format import (
     frames_of_ms,
     sanitize,
 )
+from edge_assistant.audio.level import rms_dbfs
 from edge_assistant.audio.playout import Playout, PlayoutFact
 from edge_assistant.audio.resample import Resampler
 from edge_assistant.audio.ring import FrameRing, HistoryRing
@@ -220,7 +221,8 @@ class Ears:
             block = self._echo.clean(block, self._time_at(self._heard.end_frames))
             self._heard.append(self._echo.ungated)
         at_frames = self._heard.end_frames
-        if self._dips.block(block, at_frames, is_speech=self._segmenter.is_speech):
+        is_speech = self._segmenter.is_speech
+        if self._dips.block(rms_dbfs(block), at_frames, is_speech=is_speech):
             self._post(SpeechDipped(at_frames=at_frames))
         for edge in self._edges(block, at_frames):
             self._post(_fact(edge, self._dips.since_frames))

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from edge_assistant.cancel import CancelToken
 from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline.attempt import Attempt
+from edge_assistant.pipeline.channel import Channel
 from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.tts.protocol import Voice
 from edge_assistant.turns.events import Event
@@ -104,3 +105,8 @@ class SwapJob(Generic[Engine]):
     def token(self) -> CancelToken:
         """Nobody's: a swap is not cancelled, so that the new engine gets an owner who closes it."""
         return CancelToken()
+
+
+SttChannel = Channel[TranscribeJob | PartialJob | SwapJob[Recognizer]]
+LlmChannel = Channel[AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]]
+TtsChannel = Channel[SpeakJob | SwapJob[Voice]]

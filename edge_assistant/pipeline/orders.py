@@ -10,23 +10,21 @@ from edge_assistant.cancel import CancelToken
 from edge_assistant.clock import SampleClock
 from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.llm.history import Exchange, History
-from edge_assistant.llm.protocol import LanguageModel
+from edge_assistant.pipeline.ahead import Ahead
 from edge_assistant.pipeline.attempt import Attempt, Cut, Heard, latency_segments
 from edge_assistant.pipeline.channel import Channel
 from edge_assistant.pipeline.jobs import (
     AnswerJob,
     JudgeJob,
-    PartialJob,
+    LlmChannel,
     PrefillJob,
-    ReadJob,
     SpeakJob,
-    SwapJob,
+    SttChannel,
     TranscribeJob,
+    TtsChannel,
 )
 from edge_assistant.pipeline.tokens import TokenLedger
-from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog
-from edge_assistant.tts.protocol import Voice
 from edge_assistant.turns.commands import (
     Answer,
     Command,
@@ -79,9 +77,9 @@ class Orders:
         log: EventLog,
         clock: SampleClock,
         judge: Channel[JudgeJob] | None,
-        stt: Channel[TranscribeJob | PartialJob | SwapJob[Recognizer]],
-        llm: Channel[AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]],
-        tts: Channel[SpeakJob | SwapJob[Voice]],
+        stt: SttChannel,
+        llm: LlmChannel,
+        tts: TtsChannel,
         tokens: TokenLedger,
         frame_at: Callable[[float], int],
         post: Callable[[Event], None],
@@ -100,10 +98,7 @@ class Orders:
         """Of the work that is done while nobody waits; cancelled as soon as someone does."""
         self._judge_token = CancelToken()
         self._cut: Cut | None = None
-        self._look_token = CancelToken()
-        """Of the look at a turn that goes on."""
-        self._ahead_token = CancelToken()
-        """Of what the language model reads of it."""
+        self._ahead = Ahead(stt, llm)
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -122,9 +117,11 @@ class Orders:
             case JudgeTurn():
                 self._ask_judge(command)
             case TranscribePartial():
-                self._transcribe_partial(command)
+                self._ahead.look(command)
             case ReadAhead():
-                self._read_ahead(command)
+                self._idle_token.cancel("somebody speaks")
+                self._tokens.open(command.turn)
+                self._ahead.read(command)
             case StartDraft():
                 self._start_draft(command, now)
             case Answer() | Speak():
@@ -178,41 +175,9 @@ class Orders:
         )
         self._judge.offer(job)  # a full channel means a slow judge: the default wait stands in
 
-    def _transcribe_partial(self, command: TranscribePartial) -> None:
-        if command.pad_frames:
-            self._look_token.cancel("the level has fallen")
-            self._look_token = CancelToken()
-        job = PartialJob(
-            turn=command.turn,
-            from_frames=command.from_frames,
-            to_frames=command.to_frames,
-            breaks=command.breaks,
-            pad_frames=command.pad_frames,
-            token=self._look_token,
-        )
-        self._stt.offer(job)  # a full channel means a slow recogniser: the draft does it all
-
-    def _read_ahead(self, command: ReadAhead) -> None:
-        self._idle_token.cancel("somebody speaks")
-        self._tokens.open(command.turn)
-        self._llm.offer(
-            ReadJob(
-                turn=command.turn,
-                text=command.text,
-                is_whole=command.is_whole,
-                token=self._ahead_token,
-            )
-        )
-
-    def _stop_looking_ahead(self, reason: str) -> None:
-        """What was done ahead stays; what is not done by now would only stand in the way."""
-        self._look_token.cancel(reason)
-        self._ahead_token.cancel(reason)
-        self._look_token, self._ahead_token = CancelToken(), CancelToken()
-
     def _start_draft(self, command: StartDraft, now: int) -> None:
         if not command.is_looked_at:
-            self._stop_looking_ahead("a draft is due")
+            self._ahead.stop("a draft is due")
         attempt = self._attempt((command.turn, command.draft))
         self._log.emit("draft_started", now, command.turn, draft=command.draft)
         job = TranscribeJob(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
-from edge_assistant.audio.format import BLOCK_MS, Samples
-from edge_assistant.audio.level import SILENCE_DBFS, rms_dbfs
+from edge_assistant.audio.format import BLOCK_MS
 
 DIP_MS: Final = 20
 """So long must it be low."""
@@ -23,22 +23,21 @@ class DipDetector:
     """Compares every block with the loudest of the speech so far. One thread (`ears`)."""
 
     def __init__(self) -> None:
-        self._peak_dbfs = SILENCE_DBFS
+        self._peak_dbfs = -math.inf
         self._low_ms = 0
         self.is_low = False
         """The newest block is far below the speech of the last seconds, whatever it sounds like."""
         self.since_frames: int | None = None
         """Where the present dip was noticed; None while there is none."""
 
-    def block(self, samples: Samples, at_frames: int, *, is_speech: bool) -> bool:
+    def block(self, level_dbfs: float, at_frames: int, *, is_speech: bool) -> bool:
         """Take the 10 ms that end at `at_frames`; True where a dip is noticed with them.
 
         Args:
-            samples: (160,) float32, [-1, 1].
+            level_dbfs: root mean square of them.
             at_frames: position on the sample clock.
             is_speech: whether the detector of speech takes it for speech that runs on.
         """
-        level_dbfs = rms_dbfs(samples)
         self._peak_dbfs = max(self._peak_dbfs - FALL_DB_PER_S * BLOCK_MS / 1000, level_dbfs)
         self.is_low = level_dbfs < self._peak_dbfs - DIP_DB
         if not (is_speech and self.is_low):

@@ -226,8 +226,8 @@ class Screenplay:
             line.start_s <= self.now_s - BLOCK_FRAMES / SAMPLE_RATE / 2 < line.end_s
             for line in self.lines
         )
-        sound = np.full(BLOCK_FRAMES, 0.1 if talking or self.is_loud else 0.0, np.float32)
-        if self._dips.block(sound, self._frames, is_speech=self._segmenter.is_speech):
+        level_dbfs = -20.0 if talking or self.is_loud else -120.0
+        if self._dips.block(level_dbfs, self._frames, is_speech=self._segmenter.is_speech):
             self.feed(SpeechDipped(at_frames=self._frames))
         edges = self._segmenter.onset(talking, self._frames)
         edges += self._segmenter.window(1.0 if talking else 0.0, self._frames, BLOCK_FRAMES)
