@@ -12,12 +12,18 @@ from edge_assistant.llm.prompt import SENTENCE_ENDS
 from edge_assistant.llm.protocol import LanguageModel, Message
 from edge_assistant.llm.sentences import SentenceSplitter
 from edge_assistant.pipeline.attempt import Attempt
-from edge_assistant.pipeline.channel import Channel
-from edge_assistant.pipeline.jobs import AnswerJob, Post, PrefillJob, ReadJob, SpeakJob, SwapJob
+from edge_assistant.pipeline.jobs import (
+    AnswerJob,
+    Post,
+    PrefillJob,
+    ReadJob,
+    SpeakJob,
+    SwapJob,
+    TtsChannel,
+)
 from edge_assistant.pipeline.scheduler import Scheduler, Work
 from edge_assistant.pipeline.tokens import TokenLedger
 from edge_assistant.trace import EventLog
-from edge_assistant.tts.protocol import Voice
 from edge_assistant.turns.events import WordsJudged
 
 
@@ -30,7 +36,7 @@ class Thinker:
         *,
         history: History,
         system_prompt: str,
-        voice: Channel[SpeakJob | SwapJob[Voice]],
+        voice: TtsChannel,
         tokens: TokenLedger,
         post: Post,
         log: EventLog,

@@ -47,7 +47,7 @@ class Transcriber:
         match job:
             case SwapJob():
                 self.engine.close()
-                self.engine = job.engine
+                self.engine, self._heard_last = job.engine, None
             case PartialJob():
                 self._look(job)
             case TranscribeJob():

@@ -32,6 +32,7 @@ from edge_assistant.turns.grants import (
     draft_of,
     drop_check,
     duck_if_speaking,
+    heard_from,
     start_draft,
     unduck_if_alone,
     yield_reply,
@@ -47,7 +48,8 @@ WORDLESS_MS: Final = 300
 """So long after a pause was noticed the words of its draft are there, if anybody has the time."""
 
 LOW_MS: Final = 150
-"""Longest time from a dip to the pause that it announced: 92 ms in nine of ten."""
+"""Longest time from a dip to the pause that it announced: 88 ms in nine of ten
+of 21 recordings."""
 
 GOES_ON_MS: Final = 1_500
 """Whoever speaks on so soon after his own last word, when a reply has begun, says the rest of his
@@ -197,7 +199,7 @@ def _ask(state: State, user: UserTurn, rules: Settings) -> Step:
     """Ask the turn detector about this pause."""
     command = JudgeTurn(
         turn=user.turn,
-        from_frames=max(0, user.started_frames - frames_of_ms(rules.preroll_ms)),
+        from_frames=heard_from(user, rules, alone=True),
         to_frames=user.paused_frames,
     )
     return replace(state, user=replace(user, is_asked=True)), (command,)

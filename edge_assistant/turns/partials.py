@@ -31,13 +31,7 @@ def look(state: State, user: UserTurn, rules: Settings) -> Step:
     is_heard_over = state.replies_in(ReplyPhase.COMMITTED, ReplyPhase.SPEAKING)
     if not rules.partials or user.partial_frames or is_heard_over or now < due:
         return state, ()
-    command = TranscribePartial(
-        turn=user.turn,
-        from_frames=heard_from(user, rules),
-        to_frames=now,
-        breaks=user.breaks,
-    )
-    return replace(state, user=replace(user, partial_frames=now)), (command,)
+    return _order(state, user, rules, now)
 
 
 def speech_dipped(state: State, event: SpeechDipped, rules: Settings) -> Step:
@@ -52,16 +46,22 @@ def speech_dipped(state: State, event: SpeechDipped, rules: Settings) -> Step:
         or event.at_frames - user.dipped_frames < frames_of_ms(DIPS_MS)
     ):
         return state, ()
-    at = event.at_frames
+    user = replace(user, dipped_frames=event.at_frames)
+    return _order(state, user, rules, event.at_frames, pad_frames=frames_of_ms(HEARD_OUT_MS))
+
+
+def _order(
+    state: State, user: UserTurn, rules: Settings, to_frames: int, *, pad_frames: int = 0
+) -> Step:
+    """Look at all of the turn up to there."""
     command = TranscribePartial(
         turn=user.turn,
         from_frames=heard_from(user, rules),
-        to_frames=at,
+        to_frames=to_frames,
         breaks=user.breaks,
-        pad_frames=frames_of_ms(HEARD_OUT_MS),
+        pad_frames=pad_frames,
     )
-    user = replace(user, partial_frames=at, dipped_frames=at)
-    return replace(state, user=user), (command,)
+    return replace(state, user=replace(user, partial_frames=to_frames)), (command,)
 
 
 def partial_transcribed(state: State, event: PartialTranscribed) -> Step:
