@@ -80,6 +80,11 @@ class HistoryRing:
         self._lock = threading.Lock()
 
     @property
+    def capacity_frames(self) -> int:
+        """How much of the past it keeps."""
+        return len(self._buffer)
+
+    @property
     def end_frames(self) -> int:
         """Absolute position after the newest frame."""
         return self._end_frames
@@ -92,6 +97,12 @@ class HistoryRing:
             self._buffer[start : start + first] = samples[:first]
             self._buffer[: len(samples) - first] = samples[first:]
             self._end_frames += len(samples)
+
+    def correct(self, samples: Samples) -> None:
+        """Put other samples in the place of the newest ones; no more than are there."""
+        with self._lock:
+            index = np.arange(self._end_frames - len(samples), self._end_frames)
+            self._buffer[index % len(self._buffer)] = samples
 
     def jump(self, frames: int) -> None:
         """Move on by `frames` that nobody heard; what was kept is forgotten."""

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -219,6 +220,8 @@ class Ears:
             self._heard.append(block)
         else:
             block = self._echo.clean(block, self._time_at(self._heard.end_frames))
+            if (missed := self._echo.take_missed()) is not None:
+                self._hear_again(missed)
             self._heard.append(self._echo.ungated)
         at_frames = self._heard.end_frames
         is_speech = self._segmenter.is_speech
@@ -229,6 +232,18 @@ class Ears:
         for fact in self._playout.service():
             self._post_playout(fact)
         self._post(Tick(at_frames=at_frames, is_voiced=self._segmenter.is_voiced))
+
+    def _hear_again(self, missed: Samples) -> None:
+        """What was taken for echo and is none: who spoke in it began then, and is told of now."""
+        missed = missed[-self._heard.capacity_frames :]
+        self._heard.correct(missed)
+        self._vad.reset()
+        now_frames = self._heard.end_frames
+        self._window = self._window[:0]
+        for first in range(0, len(missed), BLOCK_FRAMES):
+            block = missed[first : first + BLOCK_FRAMES]
+            for edge in self._edges(block, now_frames - len(missed) + first + len(block)):
+                self._post(_fact(replace(edge, at_frames=now_frames), None))
 
     def _edges(self, block: Samples, at_frames: int) -> list[SpeechEdge]:
         # WebRTC's detector says "voiced" for 60 ms after a voice: that must not look like an onset.

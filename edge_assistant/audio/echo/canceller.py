@@ -61,9 +61,8 @@ class EchoCanceller:
 
     Otherwise a block goes through untouched, so that a quiet assistant hears its user exactly as
     the microphone does. In mode `auto` that is so too while there is no echo to be heard. Until
-    the first verdict every sound may be echo: with a silent microphone it comes 0.3 s into the very
-    first reply, with a noisy one within 2 s. So long nobody can interrupt it, which is less of a
-    loss than an assistant that falls into its own first word.
+    the first verdict every sound may be echo, and is silenced: it comes 0.7 s or 1 s into the very
+    first reply. If there is no echo, what was silenced until then is given back (`take_missed`).
 
     Thread: `ears`, one block after the other.
 
@@ -98,6 +97,8 @@ class EchoCanceller:
         if mode == "webrtc" or self._is_always_on:
             self._processor = _processor(mode, noise_suppression, gain_control)
         self._quiet_blocks = TAIL_BLOCKS
+        self._doubted: list[Samples] = []
+        """Blocks, as they came, since the loudspeaker began, while there is no verdict."""
         self._jumps = 0
         self._powers: list[tuple[float, float]] = []
         """(before, after) of the blocks of the window that is being filled."""
@@ -120,6 +121,7 @@ class EchoCanceller:
         self._quiet_blocks = 0 if is_sounding else self._quiet_blocks + 1
         if self._quiet_blocks == TAIL_BLOCKS:
             self._detector.settle()
+            self._doubted.clear()
             self._conclude()
         if self._quiet_blocks > TAIL_BLOCKS or self.mode == "system":
             self._gate.skip(self._detector.skip(block))
@@ -127,6 +129,14 @@ class EchoCanceller:
             self.ungated = self._processed(block, far) if self._is_always_on else block
             return self.ungated
         return self._cancel(block, far, is_sounding)
+
+    def take_missed(self) -> Samples | None:
+        """What the microphone heard just before the last block and was taken for echo, where there
+        turned out to be none: float32 (frames,), once. Thread: `ears`, after `clean`."""
+        if self._detector.is_echo is not False or not self._doubted:
+            return None
+        missed, self._doubted = np.concatenate(self._doubted), []
+        return missed
 
     def take_report(self) -> EchoReport | None:
         """How the last stretch of sound went, once: a second after it ended. Any thread."""
@@ -144,6 +154,8 @@ class EchoCanceller:
             found, peak=float(np.abs(block).max()), explained_db=self._detector.explained_db
         )
         is_touched = self.mode == "webrtc" or self._detector.is_echo is not False
+        if self.mode == "auto" and self._detector.is_echo is None:
+            self._doubted.append(block)
         cleaned = block
         if is_touched:
             cleaned = self._emphasis.lower(found.rest) if self.mode == "auto" else block

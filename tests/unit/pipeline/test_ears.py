@@ -9,11 +9,20 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from edge_assistant.audio.echo.canceller import EchoCanceller
+from edge_assistant.audio.echo.detector import LIKE_BLOCKS
+from edge_assistant.audio.echo.reference import EchoReference
 from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE, Samples
 from edge_assistant.audio.playout import Playout
 from edge_assistant.clock import MonotonicClock, SampleClock
 from edge_assistant.pipeline.ears import Ears
-from edge_assistant.turns.events import Event, SpeechDipped, SpeechOnset, SpeechPaused
+from edge_assistant.turns.events import (
+    Event,
+    SpeechDipped,
+    SpeechOnset,
+    SpeechPaused,
+    SpeechStarted,
+)
 from edge_assistant.vad.protocol import VoiceActivityDetector
 from edge_assistant.vad.segmenter import Segmenter
 from tests.fakes.engines import FakeVad
@@ -41,7 +50,12 @@ class SlowToLetGo:
 class Desk:
     """Ears whose card is the test."""
 
-    def __init__(self, capture_rate: int, onset_vad: VoiceActivityDetector | None = None) -> None:
+    def __init__(
+        self,
+        capture_rate: int,
+        onset_vad: VoiceActivityDetector | None = None,
+        echo: EchoCanceller | None = None,
+    ) -> None:
         self.rate = capture_rate
         self.events: list[Event] = []
         self.position = 0
@@ -59,7 +73,7 @@ class Desk:
                 pause_ms=100,
                 onset_ms=30,
             ),
-            echo=None,
+            echo=echo,
             history_ms=40_000,
             post=self.events.append,
             post_playout=lambda fact: None,
@@ -72,6 +86,13 @@ class Desk:
         for _ in range(round(seconds * 100)):
             self.ears.on_capture(np.full(frames, level, np.float32), self.position, 0.0)
             self.position += frames
+
+    def take(self, sound: Samples) -> None:
+        """Capture that, one block after the other, each at its own time."""
+        for first in range(0, len(sound) - BLOCK_FRAMES + 1, BLOCK_FRAMES):
+            block = sound[first : first + BLOCK_FRAMES]
+            self.ears.on_capture(block, self.position, self.position / SAMPLE_RATE)
+            self.position += BLOCK_FRAMES
 
     def told(self, kind: type[E]) -> list[E]:
         """What the floor was told, of one kind."""
@@ -162,4 +183,25 @@ def test_what_hangs_over_from_a_voice_is_no_onset() -> None:
     desk.assert_true()
     onsets = [each.at_frames / SAMPLE_RATE for each in desk.told(SpeechOnset)]
     assert onsets == [pytest.approx(0.01), pytest.approx(1.01)]
+    assert desk.ears.stop(HUNG_S)
+
+
+def test_what_was_taken_for_echo_and_is_none_is_heard_after_all() -> None:
+    """Somebody begins with the first reply and falls silent; headphones, as it turns out."""
+    echo = EchoCanceller(EchoReference(SAMPLE_RATE))
+    desk = Desk(SAMPLE_RATE, echo=echo)
+    noise = np.random.default_rng(1)
+    echo.reference.note(noise.normal(0.0, 0.05, SAMPLE_RATE).astype(np.float32), 0.0)
+    user = noise.normal(0.0, 0.1, SAMPLE_RATE).astype(np.float32)
+    user[: SAMPLE_RATE // 10] *= np.float32(0.001)
+    user[-SAMPLE_RATE // 4 :] *= np.float32(0.001)
+    desk.take(user)
+    desk.ears.start()
+    desk.assert_true()
+    (started,) = desk.told(SpeechStarted)
+    assert started.started_frames == SAMPLE_RATE // 10
+    assert started.at_frames == (LIKE_BLOCKS[0] - 1) * BLOCK_FRAMES
+    np.testing.assert_array_equal(desk.ears.heard(0, started.at_frames), user[: started.at_frames])
+    (pause,) = desk.told(SpeechPaused)
+    assert pause.ended_frames == SAMPLE_RATE * 3 // 4
     assert desk.ears.stop(HUNG_S)
