@@ -98,7 +98,7 @@ class EchoCanceller:
             self._processor = _processor(mode, noise_suppression, gain_control)
         self._quiet_blocks = TAIL_BLOCKS
         self._doubted: list[Samples] = []
-        """Blocks, as they came, since the loudspeaker began, while there is no verdict."""
+        """Blocks, as they came, silenced in a row while there is no verdict."""
         self._jumps = 0
         self._powers: list[tuple[float, float]] = []
         """(before, after) of the blocks of the window that is being filled."""
@@ -154,7 +154,9 @@ class EchoCanceller:
             found, peak=float(np.abs(block).max()), explained_db=self._detector.explained_db
         )
         is_touched = self.mode == "webrtc" or self._detector.is_echo is not False
-        if self.mode == "auto" and self._detector.is_echo is None:
+        if is_open:
+            self._doubted.clear()  # this is heard, and once is enough
+        elif self.mode == "auto" and self._detector.is_echo is None:
             self._doubted.append(block)
         cleaned = block
         if is_touched:
