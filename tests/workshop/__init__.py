@@ -1,0 +1,1 @@
+"""The model workshop, on real formats."""
