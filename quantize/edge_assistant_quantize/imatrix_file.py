@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gguf
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +29,6 @@ def looks_like_one(path: Path) -> bool:
 
 def save(path: Path, found: Activations, text_name: str) -> None:
     """Write what was measured."""
-    import gguf
-
     writer = gguf.GGUFWriter(path, arch="imatrix")
     writer.add_type("imatrix")
     writer.add_array("imatrix.datasets", [text_name])

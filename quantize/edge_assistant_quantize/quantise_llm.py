@@ -46,9 +46,8 @@ def quantise_llm(
 
     Raises:
         ModelCorrupt, ModelNotFound: `source` is not sound, or not there.
-        WorkshopError: `type-unknown`, and those of `refuse_nonsense`; `imatrix-needed`,
-            `imatrix-invalid`, `imatrix-of-another-model`; `llama-failed`, `output-unsound`;
-            those of `make_imatrix` and `outputs.new_file`.
+        WorkshopError: `type-unknown`, `imatrix-needed`, `imatrix-of-another-model`,
+            `output-unsound`, and those of what is called here.
     """
     started_s = time.monotonic()
     wanted = find_type(type_name)
@@ -59,11 +58,8 @@ def quantise_llm(
         tempfile.TemporaryDirectory(prefix="edge-assistant-") as folder,
     ):
         notes: list[str] = []
-        if imatrix is not None and not imatrix_file.looks_like_one(imatrix):
-            text, imatrix = imatrix, Path(folder) / "imatrix.gguf"
-            learnt = make_imatrix(source, text, imatrix, threads=threads, progress=progress)
-            notes += learnt.notes
         if imatrix is not None:
+            imatrix = _learnt(imatrix, source, Path(folder), threads, progress)
             notes.append(_coverage(imatrix, before))
         job = {
             "job": "quantise",
@@ -138,6 +134,17 @@ def refuse_nonsense(
             f"{name} is quantised already (mostly {has}); the errors of both times would add up",
             "quantise the original in F16, or pass --allow-requantize",
         )
+
+
+def _learnt(
+    given: Path, source: Path, folder: Path, threads: int, progress: Progress | None
+) -> Path:
+    """The file of an importance matrix: what was given, or learnt in `folder` from that text."""
+    if imatrix_file.looks_like_one(given):
+        return given
+    learnt = folder / "imatrix.gguf"
+    make_imatrix(source, given, learnt, threads=threads, progress=progress)
+    return learnt
 
 
 def _coverage(matrix: Path, contents: GgufContents) -> str:
