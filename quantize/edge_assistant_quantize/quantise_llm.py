@@ -109,14 +109,14 @@ def refuse_nonsense(
     Raises:
         WorkshopError: `source-split`, `type-same`, `type-wider`, `source-quantised`.
     """
-    tensors = contents.tensors
+    tensors, told = contents.tensors, contents.metadata.values
     has = gguf_file.main_type(tensors) or "F32"
-    if contents.metadata.whole("split.count", 1) > 1:
+    if told.get("split.count", 1) != 1:
         raise WorkshopError(
             "source-split", f"{name} is one of several parts", "join them with llama-gguf-split"
         )
-    file_type = contents.metadata.values.get("general.file_type")
-    if has == wanted.name or (file_type == wanted.ftype and has not in FLOATS):
+    is_so_called = told.get("general.file_type") == wanted.ftype and has not in FLOATS
+    if has == wanted.name or is_so_called:
         raise WorkshopError(
             "type-same", f"{name} is {wanted.name} already", "choose a narrower type"
         )

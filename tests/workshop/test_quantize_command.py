@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tests.fakes.model_files import ggml_whisper, ort_session
+from tests.fakes.model_files import ggml_whisper, ort_model
 from tests.workshop.llama_gguf import read_types, write_llama
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +91,7 @@ def test_errors_are_one_line_with_a_way_out(run: Run, source: Path, tmp_path: Pa
     (tmp_path / "there.gguf").write_bytes(b"x")
     (tmp_path / "page.gguf").write_text("<html>not found</html>")
     (tmp_path / "whisper.bin").write_bytes(ggml_whisper())
-    (tmp_path / "model.ort").write_bytes(ort_session())
+    (tmp_path / "model.ort").write_bytes(ort_model())
     for arguments, code, exit_code in (
         ((source, "there.gguf", "--type", "Q8_0"), "output-exists", 1),
         ((source, "no/folder.gguf", "--type", "Q8_0"), "output-unwritable", 74),
