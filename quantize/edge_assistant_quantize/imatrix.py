@@ -52,6 +52,7 @@ def make_imatrix(
     inspect(source, "gguf")
     _check_text(text)
     with new_file(output, source, text, overwrite=overwrite) as part:
+        part.touch()  # now, not after a long text: a folder that is not there
         job = {
             "job": "imatrix",
             "source": str(source),

@@ -122,7 +122,7 @@ def _quantise(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     if status != 0:
         raise WorkshopError(
             "llama-failed",
-            f"llama.cpp could not quantise {Path(job['source']).name}: {log.cause}",
+            f"llama.cpp could not quantise {Path(job['source']).name}: {log.last_words}",
             "choose another type; `df -h` shows whether there is room",
         )
     return {}
@@ -153,7 +153,7 @@ def _imatrix(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         text.read_text("utf-8"),
         threads=job["threads"],
         on_share=lambda share: tell({"share": share}),
-        reason=lambda: log.reason,
+        reason=lambda: log.cause,
     )
     imatrix_file.save(Path(job["part"]), result, text.name)
     return {"chunks": result.chunks, "matrices": len(result.sums)}

@@ -52,11 +52,11 @@ def quantise_llm(
     started_s = time.monotonic()
     wanted = find_type(type_name)
     before = _admitted(source, wanted, imatrix, allow_requantize=allow_requantize)
-    inputs = [source] if imatrix is None else [source, imatrix]
     with (
-        new_file(output, *inputs, overwrite=overwrite) as part,
+        new_file(output, source, *filter(None, [imatrix]), overwrite=overwrite) as part,
         tempfile.TemporaryDirectory(prefix="edge-assistant-") as folder,
     ):
+        part.touch()  # now, not after a long text: a folder that is not there
         notes: list[str] = []
         if imatrix is not None:
             imatrix = _learnt(imatrix, source, Path(folder), threads, progress)

@@ -8,14 +8,14 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
-from edge_assistant.errors import EdgeAssistantError, ModelCorrupt, ModelNotFound
 from edge_assistant_quantize import ggml_tensor, imatrix_file
 from edge_assistant_quantize.activations import CHUNK_TOKENS, Activations
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.imatrix import make_imatrix
 from edge_assistant_quantize.quantise_llm import quantise_llm
+from numpy.typing import NDArray
+
+from edge_assistant.errors import EdgeAssistantError, ModelCorrupt, ModelNotFound
 from tests.workshop.llama_gguf import read_types, read_weights, tensors, write_llama
 
 WIDTH, LAYERS = 256, 2
@@ -126,9 +126,7 @@ def test_the_columns_that_matter_are_rounded_better(
     assert errors[0] < 0.97 * errors[1]
 
 
-def test_a_type_that_needs_one_gets_it_from_a_text(
-    model: Path, text: Path, tmp_path: Path
-) -> None:
+def test_a_type_that_needs_one_gets_it_from_a_text(model: Path, text: Path, tmp_path: Path) -> None:
     steps: set[str] = set()
     made = quantise_llm(
         model,
@@ -204,6 +202,15 @@ def test_a_text_that_teaches_nothing_is_refused(
         quantise_llm(model, tmp_path / "out.gguf", "Q4_0", imatrix=text)
     assert caught.value.code == code
     assert list(tmp_path.iterdir()) == [text]
+
+
+def test_what_llama_cpp_says_is_handed_on(text: Path, tmp_path: Path) -> None:
+    """A header that holds, of an architecture that nobody knows."""
+    source = write_llama(tmp_path / "odd.gguf", width=64, layers=1)
+    source.write_bytes(source.read_bytes().replace(b"llama", b"lxxma"))
+    with pytest.raises(WorkshopError, match="lxxma") as caught:
+        make_imatrix(source, text, tmp_path / "imatrix.gguf")
+    assert caught.value.code == "llama-failed"
 
 
 def test_a_text_that_is_not_there(model: Path, tmp_path: Path) -> None:

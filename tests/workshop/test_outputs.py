@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.outputs import new_file
 from edge_assistant_quantize.quantise_llm import quantise_llm
+
 from tests.workshop.llama_gguf import write_llama
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,9 +49,13 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "out.bin"
     path.write_bytes(OLD)
-    with pytest.raises(KeyError), new_file(path, overwrite=True) as part:
+
+    def fail(part: Path) -> None:
         part.write_bytes(b"half")
         raise KeyError
+
+    with pytest.raises(KeyError), new_file(path, overwrite=True) as part:
+        fail(part)
     assert path.read_bytes() == OLD
     assert list(tmp_path.iterdir()) == [path]
 
