@@ -26,6 +26,7 @@ _FILE_CODES: Final = (
     "file-missing",
     "file-unreadable",
     "not-a-file",
+    "output-unwritable",
     "store-unwritable",
 )
 """Of a file that cannot be read or written, whatever class of error says so."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from dataclasses import dataclass
 from typing import NoReturn
 
 from edge_assistant.store.headers.info import HeaderInfo
@@ -52,23 +53,53 @@ _Value = int | float | str | tuple[int, int]
 """An array is kept as its element type and length only."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GgufTensor:
+    """One tensor of the table, which lies within the file."""
+
+    name: str
+    type_name: str
+    dims: tuple[int, ...]
+    """Length of a row first."""
+    position: int
+    """Bytes from the beginning of the file."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GgufContents:
+    """What a GGUF file says of itself, whatever it is for."""
+
+    metadata: Metadata
+    tensors: tuple[GgufTensor, ...]
+
+
 def parse(source: ByteSource) -> HeaderInfo:
-    """Walk metadata and tensor table, and check every tensor against the size of the file."""
+    """Walk a file as `walk` does, and check that it is a language model."""
+    return _checked(walk(source))
+
+
+def walk(source: ByteSource) -> GgufContents:
+    """Walk metadata and tensor table, and check every tensor against the size of the file.
+
+    Raises:
+        HeaderFault: something is beyond its bounds.
+    """
     magic, version, n_tensors, n_keys = source.unpack(_HEAD, 0)
     need(magic == b"GGUF", "no GGUF magic")  # type: ignore[comparison-overlap]
     need(version in (2, 3), f"version {version} (a big-endian file looks like this too)")
     rest = source.size_bytes - _HEAD.size
     need(n_keys <= _MAX_KEYS and n_keys * 13 <= rest, f"{n_keys} keys")
     need(1 <= n_tensors <= _MAX_TENSORS and n_tensors * 33 <= rest, f"{n_tensors} tensors")
-    walk = _Metadata(source)
-    position = walk.read(_HEAD.size, n_keys)
-    alignment = walk.whole("general.alignment", 32)
+    metadata = Metadata(source)
+    position = metadata.read(_HEAD.size, n_keys)
+    alignment = metadata.whole("general.alignment", 32)
     need(8 <= alignment <= 4096 and alignment & (alignment - 1) == 0, f"alignment {alignment}")
-    types = _walk_tensors(source, position, n_tensors, alignment)
-    return _checked(walk, types)
+    tensors = _walk_tensors(source, position, n_tensors, alignment)
+    return GgufContents(metadata=metadata, tensors=tensors)
 
 
-class _Metadata:
+class Metadata:
     """Key and value pairs of one file."""
 
     def __init__(self, source: ByteSource) -> None:
@@ -152,9 +183,11 @@ class _Metadata:
         return raw.decode("utf-8", "replace"), position + 8 + length
 
 
-def _walk_tensors(source: ByteSource, position: int, count: int, alignment: int) -> Counter[str]:
+def _walk_tensors(
+    source: ByteSource, position: int, count: int, alignment: int
+) -> tuple[GgufTensor, ...]:
     names: set[bytes] = set()
-    types: Counter[str] = Counter()
+    found: list[tuple[str, str, tuple[int, ...], int, int]] = []
     expected_offset = end_offset = 0
     for _ in range(count):
         (name_bytes,) = source.unpack(_U64, position)
@@ -175,17 +208,21 @@ def _walk_tensors(source: ByteSource, position: int, count: int, alignment: int)
         need(offset == expected_offset, f"tensor {name!r} overlaps another or leaves a gap")
         end_offset = offset + data_bytes
         expected_offset = _aligned(end_offset, alignment)
-        types[TYPES[type_id][0]] += data_bytes
+        found.append((name.decode("utf-8", "replace"), TYPES[type_id][0], dims, offset, data_bytes))
     # Writers may leave out the padding after the last tensor, never a byte of the tensor itself.
+    data = _aligned(position, alignment)
     need(
-        _aligned(position, alignment) + end_offset <= source.size_bytes,
-        f"cut off: the tensors need {_aligned(position, alignment) + end_offset} bytes, "
-        f"the file has {source.size_bytes}",
+        data + end_offset <= source.size_bytes,
+        f"cut off: the tensors need {data + end_offset} bytes, the file has {source.size_bytes}",
     )
-    return types
+    return tuple(
+        GgufTensor(name=name, type_name=kind, dims=dims, position=data + offset, size_bytes=size)
+        for name, kind, dims, offset, size in found
+    )
 
 
-def _checked(walk: _Metadata, types: Counter[str]) -> HeaderInfo:
+def _checked(contents: GgufContents) -> HeaderInfo:
+    walk = contents.metadata
     architecture = walk.text("general.architecture")
     need(0 < len(architecture) <= 64 and architecture.isascii(), "no general.architecture")
     layers = walk.whole(f"{architecture}.block_count")
@@ -200,6 +237,9 @@ def _checked(walk: _Metadata, types: Counter[str]) -> HeaderInfo:
         need(length in (None, tokens), f"{length} {key} for {tokens} tokens")
     chat = walk.text("tokenizer.chat_template")
     template = next((name for mark, name in _MARKS if mark in chat), "")
+    types: Counter[str] = Counter()
+    for tensor in contents.tensors:
+        types[tensor.type_name] += tensor.size_bytes
     main_type = types.most_common(1)[0][0]
     return HeaderInfo(
         form="gguf",
