@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_assistant.audio.format import Samples
 from edge_assistant.bench.metrics.values import Sample
 from edge_assistant_quantize.compare import figures, png
 from edge_assistant_quantize.compare.divergence import (
@@ -151,7 +152,7 @@ def test_warping_finds_the_cheapest_path(shape: tuple[int, int]) -> None:
     assert warped(costs) == pytest.approx(naive(costs.tolist()))
 
 
-def tone(length_s: float, hz: float, level: float = 0.3, rate: int = RATE) -> np.ndarray:
+def tone(length_s: float, hz: float, level: float = 0.3, rate: int = RATE) -> Samples:
     """A tone with a beginning and an end."""
     times = np.arange(round(length_s * rate)) / rate
     rise = np.minimum(1.0, np.minimum(times, length_s - times) / 0.05)

@@ -61,7 +61,7 @@ def recommended(lines: list[Line], kind: Subject = "llm", same: frozenset[str] =
 def test_the_smallest_within_the_limits_is_taken() -> None:
     found = recommended(llm())
     assert found.pick == "small"
-    assert found.headline == "Take small: 40.0 % smaller, 1.20 times as fast."
+    assert found.headline == "Take small: 40 % smaller, 1.20 times as fast."
     texts = {verdict.label: verdict for verdict in found.verdicts}
     assert texts["big"].text == "the reference"
     assert texts["small"].is_within
