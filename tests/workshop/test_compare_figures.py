@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edge_assistant.audio.format import Samples
 from edge_assistant.bench.metrics.values import Sample
-from edge_assistant_quantize.compare import figures, png
+from edge_assistant_quantize.compare import figures, png, rule
 from edge_assistant_quantize.compare.divergence import (
     agreements,
     divergences,
@@ -121,16 +121,25 @@ def test_perplexity_and_bits_are_those_of_all_tokens_together() -> None:
     assert lines["tasks"].values["b"].versus == -1.0
 
 
+
+
 def test_models_with_other_tokens_keep_only_what_can_be_compared() -> None:
     own = [Window(nll=30.0, tokens=10, size_bytes=40, rows=10, same=10)] * 6
     other = [Window(nll=40.0, tokens=20, size_bytes=41)] * 5
-    models = [candidate("a"), candidate("b")]
+    models = [candidate("a"), candidate("b"), candidate("c")]
     reads = {"a": read(own), "b": read(other, is_comparable=False)}
     lines = {line.key: line for line in figures.of_reading(models, reads)}
     assert set(lines) == {"bits_per_byte", "tasks"}
     found = lines["bits_per_byte"].values["b"]
     assert found.versus == pytest.approx((40 / 41 - 30 / 40) / math.log(2))
     assert found.versus_low is None
+    lines = {line.key: line for line in figures.of_reading(models, reads | {"c": read(own)})}
+    assert set(lines["kl"].values) == {"a", "c"}
+    assert set(lines["perplexity"].values) == {"a", "c"}
+    assert set(lines["bits_per_byte"].values) == {"a", "b", "c"}
+    chosen = rule.loss("llm", ["a", "b", "c"], list(lines.values()))
+    assert chosen is not None
+    assert chosen.key == "bits_per_byte"
 
 
 def naive(costs: list[list[float]]) -> float:

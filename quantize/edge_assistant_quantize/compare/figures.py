@@ -80,70 +80,50 @@ def of_rounds(models: Sequence[Candidate], rounds: Sequence[Round], seed: int) -
 
 
 def of_reading(models: Sequence[Candidate], reads: Mapping[str, Read]) -> list[Line]:
-    """Perplexity and its like; the divergence only where all have the reference's tokens."""
+    """Perplexity and its like; a divergence only of models with the reference's tokens."""
     first = models[0].label
     every = {each.label: reads[each.label] for each in models if each.label in reads}
-    lines = []
-    if all(read.is_comparable for read in every.values()):
-        lines += [
-            Line(
-                key="kl",
-                title="KL divergence from the reference, mean",
-                unit="nats",
-                better="less",
-                versus="",
-                values={label: _rate(read, "kl", "rows") for label, read in every.items()},
-            ),
-            Line(
-                key="kl_p99",
-                title="99th percentile of it",
-                unit="nats",
-                better="less",
-                versus="",
-                values={
-                    label: Value(value=read.kl_high, n=sum(each.rows for each in read.windows))
-                    for label, read in every.items()
-                    if read.kl_high is not None
-                },
-            ),
-            Line(
-                key="same_top",
-                title="same likeliest token as the reference",
-                unit="share",
-                better="more",
-                versus="",
-                values={label: _rate(read, "same", "rows") for label, read in every.items()},
-            ),
-            Line(
-                key="perplexity",
-                title="perplexity a token",
-                unit="",
-                better="less",
-                versus="ratio",
-                values={label: _perplexity(every, label, first) for label in every},
-            ),
-        ]
-    lines.append(
-        Line(
-            key="bits_per_byte",
-            title="bits a byte of text",
-            unit="bits",
-            better="less",
-            versus="difference",
-            values={label: _bits(every, label, first) for label in every},
-        )
-    )
-    lines.append(
-        Line(
-            key="tasks",
-            title="tasks passed",
-            unit="tasks",
-            better="more",
-            versus="difference",
-            values={label: _passed(every, label, first) for label in every},
-        )
-    )
-    return lines
+    alike = {label: read for label, read in every.items() if read.is_comparable}
+    lines = [*_divergence(alike), *_by_token(alike, first)] if len(alike) > 1 else []
+    bits = {label: _bits(every, label, first) for label in every}
+    passed = {label: _passed(every, label, first) for label in every}
+    return [
+        *lines,
+        _read_line("bits_per_byte", "bits a byte of text", "bits", bits, versus="difference"),
+        _read_line("tasks", "tasks passed", "tasks", passed, better="more", versus="difference"),
+    ]
+
+
+def _divergence(every: Mapping[str, Read]) -> Iterator[Line]:
+    title = "KL divergence from the reference, mean"
+    mean = {label: _rate(read, "kl") for label, read in every.items()}
+    yield _read_line("kl", title, "nats", mean)
+    high = {
+        label: Value(value=read.kl_high, n=sum(each.rows for each in read.windows))
+        for label, read in every.items()
+        if read.kl_high is not None
+    }
+    yield _read_line("kl_p99", "99th percentile of it", "nats", high)
+
+
+def _by_token(every: Mapping[str, Read], first: str) -> Iterator[Line]:
+    title = "same likeliest token as the reference"
+    same = {label: _rate(read, "same") for label, read in every.items()}
+    yield _read_line("same_top", title, "share", same, better="more")
+    perplexity = {label: _perplexity(every, label, first) for label in every}
+    yield _read_line("perplexity", "perplexity a token", "", perplexity, versus="ratio")
+
+
+def _read_line(
+    key: str,
+    title: str,
+    unit: str,
+    values: dict[str, Value],
+    *,
+    better: Better = "less",
+    versus: Literal["ratio", "difference", ""] = "",
+) -> Line:
+    return Line(key=key, title=title, unit=unit, better=better, versus=versus, values=values)
 
 
 def of_sounds(
@@ -239,9 +219,9 @@ def _mean_of_kinds(kinds: Sequence[Line]) -> Line:
     )
 
 
-def _rate(read: Read, value: Literal["kl", "same"], exposure: Literal["rows"]) -> Value:
+def _rate(read: Read, value: Literal["kl", "same"]) -> Value:
     samples = [
-        Sample(trial=str(at), value=getattr(each, value), exposure=getattr(each, exposure))
+        Sample(trial=str(at), value=getattr(each, value), exposure=each.rows)
         for at, each in enumerate(read.windows)
         if each.rows
     ]

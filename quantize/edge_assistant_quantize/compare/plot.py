@@ -36,7 +36,8 @@ class _Dot:
 
 def drawn(report: Report) -> Markup | None:
     """Both panels, wide and narrow; None where no model has all three figures."""
-    loss = find(report.lines, *rule.LOSS[report.kind])
+    labels = [verdict.label for verdict in report.recommendation.verdicts]
+    loss = rule.loss(report.kind, labels, report.lines)
     size, speed = find(report.lines, "size_bytes"), find(report.lines, rule.SPEED[report.kind])
     if loss is None or not loss.values:
         return None

@@ -29,7 +29,7 @@ LOSS: Final[dict[Subject, tuple[str, ...]]] = {
     "stt": ("wer_mean",),
     "tts": ("mel_distance",),
 }
-"""Figures of quality for the plot and the front, the first that there is; less is better."""
+"""Figures of quality for the plot and the front; less is better."""
 
 RULES: Final[dict[Subject, str]] = {
     "llm": "Of the models whose KL divergence from {reference} is at most {kl} nats a token (where "
@@ -89,8 +89,11 @@ def recommend(
 
 def front(kind: Subject, labels: Sequence[str], lines: list[Line]) -> frozenset[str]:
     """Models that no other beats in size, speed and quality together (Pareto)."""
+    lost = loss(kind, labels, lines)
     points = {
-        label: costs for label in labels if (costs := _costs(kind, label, lines)) is not None
+        label: costs
+        for label in labels
+        if (costs := _costs(kind, label, lines, lost)) is not None
     }
     return frozenset(
         label
@@ -102,14 +105,23 @@ def front(kind: Subject, labels: Sequence[str], lines: list[Line]) -> frozenset[
     )
 
 
-def _costs(kind: Subject, label: str, lines: list[Line]) -> tuple[float, float, float] | None:
+def loss(kind: Subject, labels: Sequence[str], lines: list[Line]) -> Line | None:
+    """The figure of quality: the first that all of them have."""
+    found = [line for key in LOSS[kind] if (line := find(lines, key)) is not None]
+    whole = [line for line in found if all(label in line.values for label in labels)]
+    return next(iter(whole or found[::-1]), None)
+
+
+def _costs(
+    kind: Subject, label: str, lines: list[Line], lost: Line | None
+) -> tuple[float, float, float] | None:
     """Size, time and loss: less is better in all."""
     speed = find(lines, SPEED[kind])
-    size, loss = _value(find(lines, "size_bytes"), label), _value(find(lines, *LOSS[kind]), label)
-    rate = _value(speed, label)
-    if speed is None or size is None or rate is None or loss is None:
+    size, rate = _value(find(lines, "size_bytes"), label), _value(speed, label)
+    most = _value(lost, label)
+    if speed is None or size is None or rate is None or most is None:
         return None
-    return size, (-rate if speed.better == "more" else rate), loss
+    return size, (-rate if speed.better == "more" else rate), most
 
 
 def slowness(kind: Subject, label: str, lines: list[Line]) -> float | None:
