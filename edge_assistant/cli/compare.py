@@ -13,10 +13,11 @@ from edge_assistant.cli.process import in_worker
 from edge_assistant.cli.workshop import workshop
 
 if TYPE_CHECKING:
+    from edge_assistant_quantize.compare.run import Findings, Plan
+
     from edge_assistant.cancel import CancelToken
     from edge_assistant.engine_bench.speech import Clip
     from edge_assistant.store.store import Store
-    from edge_assistant_quantize.compare.run import Findings, Plan
 
 
 @click.command()
@@ -125,9 +126,7 @@ def _measured(plan: Plan) -> Findings:
         output.progress("")
 
 
-def _clips(
-    folder: Path | None, most: int, seed: int, store: Store
-) -> tuple[Clip, ...]:
+def _clips(folder: Path | None, most: int, seed: int, store: Store) -> tuple[Clip, ...]:
     """Recordings in an order that the seed shuffles, or speech made by espeak."""
     from edge_assistant.bench.scenarios.texts import TEXTS
     from edge_assistant.config import Config

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+from edge_assistant_quantize.compare.messages import Candidate, Subject
 
 from edge_assistant.audio.format import SAMPLE_RATE
 from edge_assistant.engine_bench.readings import Round
 from edge_assistant.engine_bench.speech import Clip
 from edge_assistant.store.catalog import Catalog
 from edge_assistant.store.store import Store
-from edge_assistant_quantize.compare.messages import Candidate, Subject
 from tests.engines.tiny_gguf import write_tiny_gguf
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ TEXT = (
     "In summer there are three boats a day, and in winter one. Bring a coat, for the wind is cold. "
     "Old people sit inside and talk about the price of fish; children stand at the rail and count "
     "the birds. Nobody is in a hurry. When the bell rings twice the ropes are thrown, the engine "
-    "coughs, and the town grows small behind the wake. It takes an hour. On the other side there is "
+    "coughs, and the town grows small behind the wake. It takes an hour. On the other side is "
     "a road, a shop, and a hill with a white house on it, where the light is on all night long."
 )
 

@@ -32,7 +32,14 @@ def test_it_leaves_a_page_and_json(compare: Run, tmp_path: Path) -> None:
     zeroed(own, tmp_path / "broken.gguf", "output.weight")
     (tmp_path / "text.txt").write_text(TEXT)
     ended = compare(
-        "tiny.gguf", "broken.gguf", "--rounds", "1", "--text", "text.txt", "--page", "a.html",
+        "tiny.gguf",
+        "broken.gguf",
+        "--rounds",
+        "1",
+        "--text",
+        "text.txt",
+        "--page",
+        "a.html",
         "--json",
     )
     assert ended.code == 0, ended.err

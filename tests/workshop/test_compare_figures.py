@@ -8,11 +8,6 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from edge_assistant.audio.format import Samples
-from edge_assistant.bench.metrics.values import Sample
 from edge_assistant_quantize.compare import figures, png, rule
 from edge_assistant_quantize.compare.divergence import (
     agreements,
@@ -24,6 +19,11 @@ from edge_assistant_quantize.compare.divergence import (
 from edge_assistant_quantize.compare.mel import RANGE_DB, distance_db, log_mel, warped
 from edge_assistant_quantize.compare.messages import Answered, Read, Window
 from edge_assistant_quantize.compare.tasks import TASKS, Task, faults
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_assistant.audio.format import Samples
+from edge_assistant.bench.metrics.values import Sample
 from tests.workshop.compare_models import candidate
 
 RNG = np.random.default_rng(3)
@@ -68,7 +68,7 @@ def test_large_logits_do_not_overflow() -> None:
     assert rows[0, 0] == pytest.approx(0.0)
 
 
-@given(st.integers(2, 700), st.sampled_from([(8, 4), (256, 128), (16, 16), (9, 2)]))
+@given(st.integers(2, 700), st.sampled_from([(8, 4), (256, 128), (16, 15), (9, 2)]))
 def test_every_token_but_the_first_is_scored_once_with_its_context(
     count: int, sizes: tuple[int, int]
 ) -> None:
@@ -79,12 +79,14 @@ def test_every_token_but_the_first_is_scored_once_with_its_context(
     for span in found:
         assert 0 <= span.begin < span.first < span.end <= span.begin + window
     for span in found[1:]:
-        assert span.first - span.begin == window - stride or window == stride
+        assert span.first - span.begin == window - stride
 
 
 def read(windows: list[Window], *, passes: int = 1, is_comparable: bool = True) -> Read:
     """What a model made of a text."""
-    answers = [Answered(task=f"t{n}", text="x", faults=[] if n < passes else ["no"]) for n in (0, 1)]
+    answers = [
+        Answered(task=f"t{n}", text="x", faults=[] if n < passes else ["no"]) for n in (0, 1)
+    ]
     return Read(
         vocabulary="v", is_comparable=is_comparable, windows=windows, kl_high=0.5, answers=answers
     )
@@ -98,8 +100,14 @@ def test_perplexity_and_bits_are_those_of_all_tokens_together() -> None:
         for n, t in zip(nll, tokens, strict=True)
     ]
     worse = [
-        Window(nll=w.nll * 1.1, tokens=w.tokens, size_bytes=w.size_bytes, kl=0.3 * w.rows,
-               rows=w.rows, same=w.rows - 2)
+        Window(
+            nll=w.nll * 1.1,
+            tokens=w.tokens,
+            size_bytes=w.size_bytes,
+            kl=0.3 * w.rows,
+            rows=w.rows,
+            same=w.rows - 2,
+        )
         for w in own
     ]
     models = [candidate("a"), candidate("b")]
@@ -119,8 +127,6 @@ def test_perplexity_and_bits_are_those_of_all_tokens_together() -> None:
     assert lines["kl"].values["b"].value == pytest.approx(0.3)
     assert lines["same_top"].values["b"].value == pytest.approx(1 - 12 / 69)
     assert lines["tasks"].values["b"].versus == -1.0
-
-
 
 
 def test_models_with_other_tokens_keep_only_what_can_be_compared() -> None:

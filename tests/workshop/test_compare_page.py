@@ -11,10 +11,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-
-from edge_assistant.bench.machine import Machine
-from edge_assistant.bench.report.markup import VOID
-from edge_assistant.engine_bench.readings import Failure
 from edge_assistant_quantize.compare import rule
 from edge_assistant_quantize.compare.messages import Answered, Subject
 from edge_assistant_quantize.compare.page import page
@@ -22,6 +18,10 @@ from edge_assistant_quantize.compare.results import Heard, Line, Report, Value
 from edge_assistant_quantize.compare.run import Sound
 from edge_assistant_quantize.compare.table import to_text
 from edge_assistant_quantize.compare.tasks import TASKS
+
+from edge_assistant.bench.machine import Machine
+from edge_assistant.bench.report.markup import VOID
+from edge_assistant.engine_bench.readings import Failure
 from tests.bench.test_report_browser import browse, chromium, title_of
 from tests.workshop.compare_models import candidate
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from edge_assistant_quantize.compare import rule
 from edge_assistant_quantize.compare.messages import Subject
 from edge_assistant_quantize.compare.results import Line, Recommendation, Value
@@ -51,9 +50,9 @@ def llm(**changes: dict[str, float]) -> list[Line]:
     ]
 
 
-def recommended(lines: list[Line], kind: Subject = "llm", same: frozenset[str] = SAME) -> (
-    Recommendation
-):
+def recommended(
+    lines: list[Line], kind: Subject = "llm", same: frozenset[str] = SAME
+) -> Recommendation:
     """The rule on three models."""
     return rule.recommend(kind, list(lines[0].values), lines, same)
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from edge_assistant.cancel import CancelToken, TurnCancelled
-from edge_assistant.errors import ModelCorrupt, ModelNotFound
 from edge_assistant_quantize.compare.candidates import resolve
 from edge_assistant_quantize.compare.children import ask
 from edge_assistant_quantize.compare.messages import Order
@@ -16,6 +12,9 @@ from edge_assistant_quantize.compare.report import assembled
 from edge_assistant_quantize.compare.results import Report, find
 from edge_assistant_quantize.compare.run import Findings, Plan, measure
 from edge_assistant_quantize.errors import WorkshopError
+
+from edge_assistant.cancel import CancelToken, TurnCancelled
+from edge_assistant.errors import ModelCorrupt, ModelNotFound
 from tests.engines.piper_file import write_piper_voice
 from tests.engines.whisper_file import word, write_scripted_whisper
 from tests.workshop.compare_models import (
@@ -39,7 +38,7 @@ def compared(plan: Plan) -> tuple[Report, Findings]:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Report, Findings]]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Findings]:
     """A model, a copy of it, one with a tensor of zeros, and one with other tokens."""
     folder = tmp_path_factory.mktemp("llm")
     own = tiny(folder)
@@ -48,7 +47,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Report, F
     broken = zeroed(own, folder / "broken.gguf", "output.weight")
     targets = [str(path) for path in (own, copy, broken)]
     candidates = resolve(targets, store_in(folder))
-    yield compared(Plan(candidates=candidates, repeats=2, seed=0, text=TEXT))
+    return compared(Plan(candidates=candidates, repeats=2, seed=0, text=TEXT))
 
 
 def test_a_copy_makes_no_difference(models: tuple[Report, Findings]) -> None:

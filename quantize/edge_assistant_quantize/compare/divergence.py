@@ -33,7 +33,7 @@ def spans(count: int, window: int, stride: int) -> Iterator[Span]:
     Args:
         count: tokens of the text.
         window: tokens that are evaluated together.
-        stride: tokens that a window adds to the one before.
+        stride: tokens that a window adds to the one before; less than `window`.
     """
     begin, first = 0, 1
     while first < count:
@@ -53,7 +53,7 @@ def log_probabilities(logits: Rows) -> Rows:
 def surprises(log_probs: Rows, tokens: Sequence[int]) -> Values:
     """Negative log likelihood of the token that really came, for every row."""
     rows = np.arange(len(tokens))
-    return -log_probs[rows, np.asarray(tokens)].astype(np.float64)
+    return np.asarray(-log_probs[rows, np.asarray(tokens)], dtype=np.float64)
 
 
 def divergences(reference: Rows, other: Rows) -> Values:
@@ -64,7 +64,7 @@ def divergences(reference: Rows, other: Rows) -> Values:
     """
     wide = reference.astype(np.float64)
     found = (np.exp(wide) * (wide - other.astype(np.float64))).sum(axis=1)
-    return np.maximum(found, 0.0)  # float32 rows leave a rounding error below 0
+    return np.asarray(np.maximum(found, 0.0))  # float32 rows leave a rounding error below 0
 
 
 def agreements(reference: Rows, other: Rows) -> NDArray[np.bool_]:

@@ -71,6 +71,4 @@ def voice(candidate: Candidate, threads: int) -> Voice:
         return EspeakVoice(candidate.voice)
     from edge_assistant.tts.piper import PiperTts
 
-    return PiperTts(
-        candidate.file(".onnx"), candidate.file(".json"), num_threads=threads or 1
-    )
+    return PiperTts(candidate.file(".onnx"), candidate.file(".json"), num_threads=threads or 1)

@@ -61,7 +61,7 @@ def of_memory(models: Sequence[Candidate], answers: Mapping[str, list[Answer]]) 
 def of_rounds(models: Sequence[Candidate], rounds: Sequence[Round], seed: int) -> list[Line]:
     """Speed, and words wrong."""
     kind, first = models[0].kind, models[0].label
-    found = [row for row in rows(rounds, [each.label for each in models], seed=seed)]
+    found = rows(rounds, [each.label for each in models], seed=seed)
     lines = []
     for key in SHOWN[kind]:
         about = METRICS[kind][key]
@@ -191,9 +191,9 @@ def _line(
             low=row.low,
             high=row.high,
             n=row.n,
-            versus=beside and beside.value,
-            versus_low=beside and beside.low,
-            versus_high=beside and beside.high,
+            versus=beside.value if beside else None,
+            versus_low=beside.low if beside else None,
+            versus_high=beside.high if beside else None,
         )
     return Line(key=key, title=title, unit=unit, better=better, versus=versus, values=values)
 

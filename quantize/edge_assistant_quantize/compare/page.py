@@ -194,7 +194,9 @@ def _broken(turns: Sequence[str]) -> list[Content]:
 
 
 def _recordings(report: Report) -> Markup:
-    labels = [each.label for each in report.models if any(each.label in h.texts for h in report.heard)]
+    labels = [
+        each.label for each in report.models if any(each.label in h.texts for h in report.heard)
+    ]
     told = [each for each in report.heard if _differ(each)]
     told.sort(key=lambda each: -(max(each.edits.values()) - min(each.edits.values())))
     rows = [
@@ -218,7 +220,8 @@ def _recordings(report: Report) -> Markup:
         "recordings",
         "Heard differently",
         f"{len(told)} of {len(report.heard)} recordings in which the models differ in the number "
-        "of wrong words, the furthest apart first." + (f" {more} more are left out." if more else ""),
+        "of wrong words, the furthest apart first."
+        + (f" {more} more are left out." if more else ""),
         table("Recordings", ("said", *labels), rows) if rows else nothing("None."),
     )
 
@@ -245,17 +248,30 @@ def _sounds(report: Report, sounds: Mapping[str, Sequence[Sound]]) -> Markup:
             cells.append(
                 tag(
                     "div",
-                    tag("p", tag("span", label, class_=f"chip {svg.colour(ranks[label])}"),
-                        " ", tag("small", number(length_s, "s"))),
-                    tag("img", src=f"data:image/png;base64,{picture}",
-                        alt=f"Spectrogram of {label}: {sound.text}"),
-                    tag("audio", controls=True, preload="none", src=_wav(sound),
-                        aria_label=f"{label}: {sound.text}"),
+                    tag(
+                        "p",
+                        tag("span", label, class_=f"chip {svg.colour(ranks[label])}"),
+                        " ",
+                        tag("small", number(length_s, "s")),
+                    ),
+                    tag(
+                        "img",
+                        src=f"data:image/png;base64,{picture}",
+                        alt=f"Spectrogram of {label}: {sound.text}",
+                    ),
+                    tag(
+                        "audio",
+                        controls=True,
+                        preload="none",
+                        src=_wav(sound),
+                        aria_label=f"{label}: {sound.text}",
+                    ),
                 )
             )
         text = sounds[labels[0]][at].text
-        blocks.append(tag("article", tag("h3", text), tag("div", *cells, class_="said-by"),
-                          class_="case"))
+        blocks.append(
+            tag("article", tag("h3", text), tag("div", *cells, class_="said-by"), class_="case")
+        )
     return section(
         "sounds",
         "To look at and listen to",

@@ -77,8 +77,10 @@ def _notes(plan: Plan, found: Findings) -> Iterator[str]:
     if found.reads:
         own = found.reads[plan.candidates[0].label].windows
         tokens, rows = sum(each.tokens for each in own), sum(each.rows for each in own)
-        yield f"The text has {tokens} scored tokens of the reference's; {rows} were held side by "\
+        yield (
+            f"The text has {tokens} scored tokens of the reference's; {rows} were held side by "
             f"side. {len(TASKS)} tasks, answered with the likeliest token each time."
+        )
     if found.distances:
         yield (
             f"{len(SENTENCES)} sentences. The reference's own distance is that between saying them "

@@ -91,9 +91,7 @@ def front(kind: Subject, labels: Sequence[str], lines: list[Line]) -> frozenset[
     """Models that no other beats in size, speed and quality together (Pareto)."""
     lost = loss(kind, labels, lines)
     points = {
-        label: costs
-        for label in labels
-        if (costs := _costs(kind, label, lines, lost)) is not None
+        label: costs for label in labels if (costs := _costs(kind, label, lines, lost)) is not None
     }
     return frozenset(
         label
@@ -196,9 +194,7 @@ def _rule(kind: Subject, first: str) -> str:
     )
 
 
-def _headline(
-    pick: str, labels: Sequence[str], equal: Sequence[str], lines: list[Line]
-) -> str:
+def _headline(pick: str, labels: Sequence[str], equal: Sequence[str], lines: list[Line]) -> str:
     first = labels[0]
     if equal and len(equal) == len(labels) - 1:
         others = ", ".join(equal)

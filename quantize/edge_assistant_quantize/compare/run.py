@@ -95,9 +95,7 @@ def measure(plan: Plan, token: CancelToken, progress: Progress) -> Findings:
 
 
 class _Work:
-    def __init__(
-        self, plan: Plan, folder: Path, token: CancelToken, progress: Progress
-    ) -> None:
+    def __init__(self, plan: Plan, folder: Path, token: CancelToken, progress: Progress) -> None:
         self._plan = plan
         self._folder = folder
         self._token = token
