@@ -35,7 +35,7 @@ def interval(line: Line, found: Value) -> str:
     """`low to high`; empty where there is none."""
     if found.low is None or found.high is None:
         return ""
-    return f"{number(found.low, line.unit)} to {number(found.high, line.unit)}"
+    return _span(found.low, found.high, line.unit)
 
 
 def beside(line: Line, found: Value) -> str:
@@ -52,9 +52,15 @@ def beside_interval(line: Line, found: Value) -> str:
     """The 95 % interval of `beside`; empty where there is none."""
     if found.versus_low is None or found.versus_high is None:
         return ""
-    if line.versus == "ratio":
-        return f"{_digits(found.versus_low)} to {_digits(found.versus_high)}"
-    return f"{number(found.versus_low, line.unit)} to {number(found.versus_high, line.unit)}"
+    unit = "" if line.versus == "ratio" else line.unit
+    return _span(found.versus_low, found.versus_high, unit)
+
+
+def _span(low: float, high: float, unit: str) -> str:
+    """`low to high`, with the unit once where it is the same."""
+    ends = [number(low, unit), number(high, unit)]
+    first, _, name = ends[0].partition(" ")
+    return " to ".join([first if ends[1].endswith(f" {name}") else ends[0], ends[1]])
 
 
 def _digits(value: float) -> str:

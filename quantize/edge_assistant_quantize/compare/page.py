@@ -59,7 +59,8 @@ def page(report: Report, sounds: Mapping[str, Sequence[Sound]]) -> str:
         name,
         ("method", "Method"),
     )
-    title = " and ".join(each.label for each in report.models) + ", side by side"
+    *others, last = [each.label for each in report.models]
+    title = f"{', '.join(others)} and {last}, side by side"
     return Template((_HERE / "page.html").read_text("utf-8")).substitute(
         title=tag("title", title),
         style=_SHARED_STYLE.read_text("utf-8") + (_HERE / "page.css").read_text("utf-8"),

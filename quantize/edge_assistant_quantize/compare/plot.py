@@ -16,11 +16,17 @@ _HEIGHT: Final = 320.0
 _LEFT: Final = 62.0
 _TOP: Final = 44.0
 _BOTTOM: Final = 54.0
-_LETTER: Final = 6.6
+_LETTER: Final = 7.3
 """Width of a letter, a guess: nothing measures here."""
 _CAPS: Final = {"kl": 10 * rule.MOST_KL}
 """What is beyond is drawn on the edge with an arrow; else one broken model flattens the rest."""
 _SCALES: Final = {"bytes": 2**20, "share": 0.01}
+_UP: Final = {
+    "kl": "KL divergence, nats",
+    "bits_per_byte": "bits a byte",
+    "wer_mean": "words wrong, %",
+    "mel_distance": "log-mel distance, dB",
+}
 _UNITS: Final = {"bytes": "MiB", "share": "%", "ratio": "s of work for a s of sound", "s": "s"}
 
 
@@ -132,8 +138,7 @@ def _axes(across: Line, loss: Line, x: svg.Scale, y: svg.Scale) -> list[Content]
         ]
     unit = _UNITS.get(across.unit, across.unit)
     shapes.append(svg.text(x.end, y.start + 36, unit, class_="axis-name", anchor="end"))
-    up = f"{_UNITS.get(loss.unit, loss.unit)} lost ↑" if loss.key != "bits_per_byte" else "bits ↑"
-    shapes.append(svg.text(x.start, y.end - 6, up, class_="axis-name"))
+    shapes.append(svg.text(x.start, y.end - 6, f"{_UP[loss.key]} ↑", class_="axis-name"))
     return shapes
 
 
@@ -158,7 +163,7 @@ def _labels(dots: Sequence[_Dot], x: svg.Scale) -> list[Content]:
         choices = [
             (left, base - 10, left + width, base + 3)
             for base in (dot.y + 4, dot.y - 10, dot.y + 20, dot.y - 24, dot.y + 34)
-            for left in (dot.x + 11, dot.x - 11 - width, dot.x - width / 2)
+            for left in (dot.x + 11, dot.x - 12 - width, dot.x - width / 2)
         ]
         inside = [box for box in choices if box[0] >= x.start - 40 and box[2] <= x.end + 22]
         best = min(inside or choices, key=lambda box: sum(_meet(box, other) for other in taken))

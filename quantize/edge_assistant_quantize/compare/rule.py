@@ -37,11 +37,10 @@ RULES: Final[dict[Subject, str]] = {
     "most {tasks} tasks fewer, and generate at least {speed} of its tokens a second, take the one "
     "with the smallest file.",
     "stt": "Of the recognisers that get at most {wer} of the words more wrong than {reference}, in "
-    "no kind of speech, and take at most 1 / {speed} of its time, take the one with the smallest "
-    "files.",
+    "no kind of speech, and are at least {speed} as fast, take the one with the smallest files.",
     "tts": "Of the voices whose log-mel distance from {reference} is at most {db} more than its "
-    "own when it says the same again, and that take at most 1 / {speed} of its time, take the one "
-    "with the smallest files.",
+    "own when it says the same again, and that are at least {speed} as fast, take the one with the "
+    "smallest files.",
 }
 FRONT: Final = (
     "On the front is a model beside which no other is at least as good in size, speed and quality "
