@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from edge_assistant_quantize.compare import rule
 from edge_assistant_quantize.compare.messages import Subject
@@ -157,3 +158,13 @@ def test_a_voice_is_judged_by_what_the_reference_differs_from_itself(
         line("mel_distance", "dB", {"a": 1.0, "b": away}),
     ]
     assert recommended(lines, "tts").pick == pick
+
+
+def test_slowness_that_may_be_chance_rules_nothing_out() -> None:
+    lines = words(0.0)
+    slow = Value(value=0.2, versus=2.0, versus_low=0.8, versus_high=3.0)
+    lines[1] = msgspec.structs.replace(lines[1], values=lines[1].values | {"b": slow})
+    assert recommended(lines, "stt").pick == "b"
+    slow = msgspec.structs.replace(slow, versus_low=1.5)
+    lines[1] = msgspec.structs.replace(lines[1], values=lines[1].values | {"b": slow})
+    assert recommended(lines, "stt").pick == "a"

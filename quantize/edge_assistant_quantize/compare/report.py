@@ -92,6 +92,8 @@ def _notes(plan: Plan, found: Findings) -> Iterator[str]:
         yield f"{len(plan.clips)} recordings ({kinds}), {length_s:.0f} s, dealt to the rounds."
     if plan.repeats < LEAST_ROUNDS:
         yield f"{plan.repeats} rounds: fewer than {LEAST_ROUNDS} give no intervals of speed."
+    if found.rounds and all(each.disturbed for each in found.rounds):
+        yield "Every round was disturbed: the speed is that of a busy machine. Run it again."
     for each in found.rounds:
         if each.disturbed:
             yield f"Round {each.index + 1} was disturbed: {each.disturbed}."

@@ -34,14 +34,16 @@ LOSS: Final[dict[Subject, tuple[str, ...]]] = {
 RULES: Final[dict[Subject, str]] = {
     "llm": "Of the models whose KL divergence from {reference} is at most {kl} nats a token (where "
     "they share its tokens), that need at most {bits} bits more for a byte of the text, pass at "
-    "most {tasks} tasks fewer, and generate at least {speed} of its tokens a second, take the one "
-    "with the smallest file.",
-    "stt": "Of the recognisers that get at most {wer} of the words more wrong than {reference}, in "
-    "no kind of speech, and are at least {speed} as fast, take the one with the smallest files.",
+    "most {tasks} tasks fewer, and are at least {speed} as fast, take the one with the smallest "
+    "file.",
+    "stt": "Of the recognisers that, in every kind of speech, get at most {wer} of the words more "
+    "wrong than {reference}, and are at least {speed} as fast, take the one with the smallest "
+    "files.",
     "tts": "Of the voices whose log-mel distance from {reference} is at most {db} more than its "
     "own when it says the same again, and that are at least {speed} as fast, take the one with the "
     "smallest files.",
 }
+FAST: Final = "As fast counts by the better end of the 95 % interval, where there is one."
 FRONT: Final = (
     "On the front is a model beside which no other is at least as good in size, speed and quality "
     "and better in one of them."
@@ -121,13 +123,15 @@ def _costs(
     return size, (-rate if speed.better == "more" else rate), most
 
 
-def slowness(kind: Subject, label: str, lines: list[Line]) -> float | None:
-    """Time beside the reference's: 2 is twice as slow."""
+def slowness(kind: Subject, label: str, lines: list[Line]) -> tuple[float, float] | None:
+    """Time beside the reference's, 2 is twice as slow; and the least that the interval allows."""
     line = find(lines, SPEED[kind])
     ratio = _entry(line, label)
     if line is None or ratio is None or not ratio.versus:
         return None
-    return 1.0 / ratio.versus if line.better == "more" else ratio.versus
+    if line.better == "more":
+        return 1.0 / ratio.versus, 1.0 / (ratio.versus_high or ratio.versus)
+    return ratio.versus, ratio.versus_low or ratio.versus
 
 
 def _beyond(kind: Subject, label: str, first: str, lines: list[Line]) -> list[str]:
@@ -138,8 +142,8 @@ def _beyond(kind: Subject, label: str, first: str, lines: list[Line]) -> list[st
     speed = slowness(kind, label, lines)
     if speed is None:
         found.append("its speed could not be measured")
-    elif speed > 1.0 / LEAST_SPEED:
-        found.append(f"{speed:.2f} times as slow")
+    elif speed[1] > 1.0 / LEAST_SPEED:
+        found.append(f"{speed[0]:.2f} times as slow")
     return found + {"llm": _beyond_llm, "stt": _beyond_stt, "tts": _beyond_tts}[kind](
         label, first, lines
     )
@@ -165,7 +169,7 @@ def _beyond_stt(label: str, first: str, lines: list[Line]) -> list[str]:
     del first
     kinds = [line for line in lines if line.key.startswith("wer[")]
     return [
-        f"{number(each.versus, 'share')} more of {line.title.replace(', ', ' (')})"
+        f"{number(each.versus, 'share')} more {line.title.replace(', ', ' (')})"
         for line in kinds
         if (each := line.values.get(label)) and each.versus is not None and each.versus > MOST_WER
     ]
@@ -182,7 +186,7 @@ def _beyond_tts(label: str, first: str, lines: list[Line]) -> list[str]:
 
 
 def _rule(kind: Subject, first: str) -> str:
-    return RULES[kind].format(
+    rule = RULES[kind].format(
         reference=first,
         kl=MOST_KL,
         bits=MOST_BITS,
@@ -191,6 +195,7 @@ def _rule(kind: Subject, first: str) -> str:
         db=number(MOST_DB, "dB"),
         speed=f"{LEAST_SPEED:.0%}".replace("%", " %"),
     )
+    return f"{rule} {FAST}"
 
 
 def _headline(pick: str, labels: Sequence[str], equal: Sequence[str], lines: list[Line]) -> str:
