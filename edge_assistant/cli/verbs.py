@@ -18,9 +18,9 @@ _VERBS: Final = {
     "devices": ("devices:devices", "List microphones and loudspeakers."),
     "room": ("room:room", "Measure echo, delay and noise, and choose how to converse."),
     "models": ("models:models", "List, fetch, add, verify and remove models."),
-    "compare": ("compare:compare", "Hold models side by side: size, speed, memory, quality."),
     "config": ("config:config", "Show the configuration, or write a file to edit."),
     "bench": ("bench:bench", "Measure conversations: gaps, pauses, interruptions, and their cost."),
+    "compare": ("compare:compare", "Hold models side by side: size, speed, memory, quality."),
     "doctor": ("doctor:doctor", "Say what is installed, what is missing, and how to mend it."),
 }
 
