@@ -52,8 +52,10 @@ def beside_interval(line: Line, found: Value) -> str:
     """The 95 % interval of `beside`; empty where there is none."""
     if found.versus_low is None or found.versus_high is None:
         return ""
-    unit = "" if line.versus == "ratio" else line.unit
-    return _span(found.versus_low, found.versus_high, unit)
+    if line.versus == "ratio":
+        return _span(found.versus_low, found.versus_high, "")
+    text = _span(found.versus_low, found.versus_high, line.unit)
+    return text.rpartition(" ")[0] if line.unit else text  # it stands before the interval
 
 
 def _span(low: float, high: float, unit: str) -> str:
