@@ -21,6 +21,7 @@ _VERBS: Final = {
     "quantize": ("quantize:quantize", "Make a model smaller: GGUF, whisper.cpp, ONNX."),
     "config": ("config:config", "Show the configuration, or write a file to edit."),
     "bench": ("bench:bench", "Measure conversations: gaps, pauses, interruptions, and their cost."),
+    "compare": ("compare:compare", "Hold models side by side: size, speed, memory, quality."),
     "doctor": ("doctor:doctor", "Say what is installed, what is missing, and how to mend it."),
 }
 
