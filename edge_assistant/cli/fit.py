@@ -123,12 +123,9 @@ def _look(config: Config, language: str | None, installed_only: bool, is_quick: 
 
 
 def _print(found: Fit, show_all: bool) -> None:
-    from edge_assistant.fit.choose import STAGES
-
     for name, text in _machine_rows(found):
         click.echo(f"{name:<10}{text}")
-    for kind in ("llm", "stt", "tts"):
-        assert kind in STAGES
+    for kind in _TITLES:
         _print_models(found, kind)
     refused = [each for each in found.candidates if each.refusal and each.speaks(found.language)]
     if refused:
@@ -168,7 +165,7 @@ def _print_models(found: Fit, kind: str) -> None:
         if each.entry.kind == kind and each.refusal is None and each.speaks(found.language)
     ]
     title, first = _TITLES[kind]
-    rows = [(title, first, "load", "memory", "")]
+    rows: list[tuple[str, ...]] = [(title, first, "load", "memory", "")]
     for each in sorted(shown, key=lambda it: it.cost.first_s if it.cost else 0.0):
         if each.cost is not None:
             load = f"{each.cost.per_speech_s:.2f}" if each.cost.per_speech_s else ""
@@ -185,7 +182,7 @@ def _print_sets(found: Fit, show_all: bool) -> None:
     fitting = [each for each in found.combinations if each.refusal is None]
     others = [each for each in found.combinations if each.refusal is not None]
     shown = fitting if show_all else fitting[:_SHOWN]
-    rows = [("set", "first audio", "load", "memory", "")]
+    rows: list[tuple[str, ...]] = [("set", "first audio", "load", "memory", "")]
     for each in shown:
         first_s = f"{each.first_audio_s:.3f} s"
         load = f"{each.speech_factor:.2f}"

@@ -170,9 +170,7 @@ def _cgroup_memory(proc: Path, sys: Path) -> list[tuple[int, int]]:
         limit_bytes, used_bytes = _text(folder / limit), _text(folder / used)
         if not limit_bytes.isdigit() or int(limit_bytes) >= _NO_LIMIT:
             continue
-        stat = dict(
-            line.partition(" ")[::2] for line in _text(folder / "memory.stat").splitlines()
-        )
+        stat = dict(line.partition(" ")[::2] for line in _text(folder / "memory.stat").splitlines())
         given_back = stat.get("total_inactive_file") or stat.get("inactive_file") or "0"
         in_use = int(used_bytes) if used_bytes.isdigit() else 0
         found.append((int(limit_bytes), max(0, in_use - int(given_back))))

@@ -176,7 +176,6 @@ def speeds(
     """
     chosen = {} if is_quick else to_measure(candidates)
     engines = {each.entry.engine for each in candidates if each.entry.kind in STAGES}
-    clips = utterances(config, store) if chosen else ()
     found: dict[Engine, Speed] = {}
     for engine in sorted(engines):  # llamacpp before whispercpp, which is estimated like it
         like = found[engine] = estimated(engine, hardware, found.get("llamacpp"))
@@ -185,6 +184,7 @@ def speeds(
             continue
         progress(f"measuring {engine} with {candidate.entry.id}")
         try:
+            clips = utterances(config, store) if candidate.entry.kind == "stt" else ()
             read = readings(candidate, config, store, clips, cores, token)
         except EdgeAssistantError as error:
             tell(error)

@@ -84,11 +84,23 @@ class Hardware:
     flops_per_core: float
 
 
-WORK: Final[Mapping[str, Work]] = {}
-"""By speech class."""
+WORK: Final[Mapping[str, Work]] = {
+    "moonshine-tiny": Work(per_s=1.4e9),
+    "moonshine-base": Work(per_s=3.2e9),
+    "espeak": Work(per_s=4.4e7, first=1.5e8),
+    "piper-x_low": Work(per_s=2.4e9, first=1.9e9),
+    "piper-low": Work(per_s=2.8e9, first=4.1e9),
+    "piper-medium": Work(per_s=3.7e9, first=4.1e9),
+    "piper-high": Work(per_s=2.75e10, first=3.0e10),
+}
+"""By speech class. Piper medium: a real-time factor of 0.040 on one core of a quiet EPYC at 93
+GFLOP/s; the others in proportion to it as `python -m tests.figures.fit_work` found them there, on
+random weights, while other programs ran; moonshine-base by its parameters."""
 
-LLM_READ_SHARE: Final = 0.75
-LLM_FLOPS_SHARE: Final = 0.4
+LLM_READ_SHARE: Final = 0.4
+LLM_FLOPS_SHARE: Final = 0.5
+"""What llama.cpp makes of numpy's rates with SmolLM2-135M (Q4_1) on two cores of that EPYC: 18.6
+GB/s of about 50, 100 GFLOP/s of about 190."""
 
 
 def cost(size: Size, speed: Speed) -> Cost:

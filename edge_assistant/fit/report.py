@@ -102,8 +102,7 @@ def fit(
     )
     candidates = [judged(each, rates, machine.memory) for each in known]
     combinations = combine(candidates, machine.memory, language)
-    usual = load_profile(config.profile)
-    names = (usual.stt.model, usual.llm.model, usual.tts.voice)
+    names = models_of(load_profile(config.profile))
     recommendation = recommend(combinations, machine.memory, config.profile, names)
     return Fit(
         machine=machine,
@@ -116,6 +115,11 @@ def fit(
         recommendation=recommendation,
         settings=settings_for(recommendation.best, config.profile, machine.usable_cores),
     )
+
+
+def models_of(config: Config) -> tuple[str, str, str]:
+    """Ids of recogniser, language model and voice."""
+    return config.stt.model, config.llm.model, config.tts.voice
 
 
 def candidate_of(status: ModelStatus) -> Candidate:

@@ -14,6 +14,8 @@ from edge_assistant.cli import main as cli
 from edge_assistant.cli.own_file import with_settings
 from edge_assistant.config import load
 from edge_assistant.fit import machine as machines
+from edge_assistant.fit.choose import PROGRAM_BYTES, gb
+from edge_assistant.store.catalog import Catalog
 from tests.cli.conftest import Run
 from tests.unit.fit.made import DESKTOP, DESKTOP_MEMORY, PI, PI_MEMORY
 
@@ -68,7 +70,8 @@ def test_what_a_person_sees(
     assert "1.00 GB free of 4.00 GB (limit of its cgroup)" in said.out
     assert "llamacpp estimated" in said.out
     refused = said.out[said.out.index("cannot be used here") :]
-    assert "llama-3.2-1b-instruct: needs 1.35 GB of memory, 1.00 GB are free" in refused
+    needed = gb(Catalog.load().get("llama-3.2-1b-instruct").ram_bytes + PROGRAM_BYTES)
+    assert f"llama-3.2-1b-instruct: needs {needed} of memory, 1.00 GB are free" in refused
     assert "recommended for pi, en: " in said.out
     wanted = tomllib.loads(said.out[said.out.index('profile = "pi"') :])
     assert set(wanted) == {"profile", "llm", "stt", "tts"}
@@ -128,7 +131,8 @@ def test_write_keeps_the_rest(
     own = tmp_path / "edge-assistant" / "config.toml"
     own.parent.mkdir()
     own.write_text(
-        '# mine\nprofile = "starter" # once\n\n[llm]\nn_ctx = 512 # short\n\n[turns]\nduck_db = -12.0\n'
+        '# mine\nprofile = "starter" # once\n\n[llm]\nn_ctx = 512 # short\n\n'
+        "[turns]\nduck_db = -12.0\n"
     )
     assert cli.run_command(["fit", "--quick", "--profile", "pi", "--write"]) == 0
     text = own.read_text()
@@ -197,7 +201,7 @@ def test_the_starter_pack_is_measured(run: Run) -> None:
     best = found["recommended"]
     assert (best["stt"], best["tts"]) == ("moonshine-tiny-en", "espeak-en")
     assert best["first_audio_s"] > 0
-    assert 0 < best["speech_factor"]
+    assert best["speech_factor"] > 0
 
 
 @pytest.mark.model

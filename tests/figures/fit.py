@@ -1,7 +1,8 @@
 """How far off `edge-assistant fit` is: predicted and measured first audio of every set that runs.
 
-`python -m tests.figures.fit [ROUNDS] [--one-core]`, on a quiet machine with the starter pack;
-needs the extra `quantize`. SmolLM2 is quantised anew to other types, and one is made twice as deep
+`python -m tests.figures.fit [ROUNDS] [--cpu]`, on a quiet machine with the starter pack; with
+`--cpu` on one core and in CPU seconds throughout, which stands other programs beside it. Needs the
+extra `quantize`. SmolLM2 is quantised anew to other types, and one is made twice as deep
 by having its layers twice (it talks nonsense, at the speed of a model of that size). Each goes into
 a store of its own by `models add`. Then:
 
@@ -47,6 +48,7 @@ from edge_assistant.store.store import Store, default_root
 from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.tts.normalise import speakable
 from edge_assistant.tts.protocol import Voice
+from tests.figures.fit_work import on_one_core_in_cpu_seconds
 from tests.figures.recordings import recordings, speech_folder
 
 STARTER = "smollm2-135m-instruct"
@@ -151,7 +153,9 @@ def requests(config: Config, store: Store, count: int) -> list[Samples]:
 class Bench:
     """All engines, loaded side by side, with the threads of a conversation."""
 
-    def __init__(self, config: Config, store: Store, candidates: Sequence[Candidate], cores: int):
+    def __init__(
+        self, config: Config, store: Store, candidates: Sequence[Candidate], cores: int
+    ) -> None:
         self._system = Message(role="system", content=config.llm.system_prompt)
         self._stack = ExitStack()
         self.stt: dict[str, Recognizer] = {}
@@ -234,8 +238,8 @@ def error(predicted: float, measured: float) -> str:
 def main() -> None:
     process.prepare()
     rounds = next((int(each) for each in sys.argv[1:] if each.isdigit()), 10)
-    if "--one-core" in sys.argv:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    if "--cpu" in sys.argv:
+        on_one_core_in_cpu_seconds()
     config = load_profile("starter")
     with tempfile.TemporaryDirectory(prefix="fit-") as folder:
         store = filled_store(Path(folder))

@@ -1,13 +1,16 @@
 """What classes of speech models cost, in numpy's matrix products: the table `WORK` of fit.predict.
 
-`python -m tests.figures.fit_work`, on a quiet machine with the starter pack. Piper voices have the
-architecture of each class and random weights: their times are real, their speech is noise. Also
-what llama.cpp makes of memory and arithmetic, for the shares of `estimated`.
+`python -m tests.figures.fit_work`, with the starter pack. On one core, and in CPU seconds, so that
+other programs disturb it little. Piper voices have the architecture of each class and random
+weights: their times are real, their speech is noise. Also what llama.cpp makes of memory and
+arithmetic, for the shares of `estimated`.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -63,8 +66,15 @@ def voice_times(size: Architecture, sample_rate: int, quality: str) -> tuple[flo
     return found["first_audio_s"], found["rtf"]
 
 
+def on_one_core_in_cpu_seconds() -> None:
+    """For this process, and for good."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
+    time.perf_counter = time.process_time
+
+
 def main() -> None:
     process.prepare()
+    on_one_core_in_cpu_seconds()
     config, store = load_profile("starter"), Store.default()
     machine = machines.look(store.root)
     hardware = machines.measure(machine)

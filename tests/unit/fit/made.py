@@ -97,6 +97,5 @@ SHELF = (
 def shelf(hardware: Hardware, memory: Memory) -> list[Candidate]:
     """All of `SHELF` on a machine; the starter pack is installed."""
     return [
-        candidate(model, hardware, memory, is_installed="starter" in model.packs)
-        for model in SHELF
+        candidate(model, hardware, memory, is_installed="starter" in model.packs) for model in SHELF
     ]
