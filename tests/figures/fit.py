@@ -84,6 +84,8 @@ def quantised(source: Path, target: Path, ftype: int) -> Path:
     """`source` in another type, by llama.cpp's own quantiser."""
     import llama_cpp
 
+    be_quiet = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
+    llama_cpp.llama_log_set(be_quiet, None)
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype, params.allow_requantize, params.nthread = ftype, True, os.cpu_count() or 1
     code = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(target), params)
