@@ -26,7 +26,7 @@ UTTERANCE_S: Final = 2.5
 """Of a request, as recorded people and the made speech of the bench speak it."""
 UTTERANCE_TOKENS: Final = 12
 """That Whisper writes for it: about 4 a second, and 2 of its own."""
-TAIL_TOKENS: Final = 20
+TAIL_TOKENS: Final = 13
 """Of a prompt that are new in a turn: the user's words and the marks of the chat template."""
 CLAUSE_TOKENS: Final = 8
 """Until the first clause is known to be complete: it is cut behind 5 words or so, and the word that

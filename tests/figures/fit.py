@@ -29,6 +29,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import llama_cpp
+
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant.audio.resample import resample
 from edge_assistant.cancel import CancelToken
@@ -55,6 +57,8 @@ STARTER = "smollm2-135m-instruct"
 TYPES = {"F16": 1, "Q8_0": 7, "Q5_1": 9, "Q4_0": 2, "Q4_K_M": 15}
 """llama.cpp's `llama_ftype`."""
 DEEP = "smollm2-twice-241m"
+_BE_QUIET = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
+"""Kept, since llama.cpp calls it for as long as the process lives."""
 SHORTEST_S, LONGEST_S = 1.5, 4.0
 """Of a request: about what fit predicts for."""
 
@@ -82,10 +86,7 @@ class Took:
 
 def quantised(source: Path, target: Path, ftype: int) -> Path:
     """`source` in another type, by llama.cpp's own quantiser."""
-    import llama_cpp
-
-    be_quiet = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
-    llama_cpp.llama_log_set(be_quiet, None)
+    llama_cpp.llama_log_set(_BE_QUIET, None)
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype, params.allow_requantize, params.nthread = ftype, True, os.cpu_count() or 1
     code = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(target), params)
