@@ -54,9 +54,9 @@ class Speed:
     """At what rates an engine works on this machine."""
 
     flops: float
-    """Operations per second."""
+    """Operations per second; of llamacpp for a model of the format Q4_0."""
     read_bytes_s: float = 0.0
-    """Bytes of weights per second; llamacpp and whispercpp."""
+    """Bytes of weights per second; llamacpp and whispercpp, as `flops`."""
     first_flops: float = 0.0
     """As `flops`, until the first sound; voices."""
     measured_with: str = ""
@@ -122,7 +122,7 @@ def cost(size: Size, speed: Speed) -> Cost:
 
 def token_s(size: LlmSize, speed: Speed) -> float:
     """A token of the reply: every weight is read once."""
-    return size.file_bytes / speed.read_bytes_s
+    return size.file_bytes / (speed.read_bytes_s * size.read_factor)
 
 
 def prompt_s(size: LlmSize, speed: Speed, tokens: int) -> float:
@@ -131,7 +131,7 @@ def prompt_s(size: LlmSize, speed: Speed, tokens: int) -> float:
     The first token's arithmetic hides behind the reading. Checked once with SmolLM2-135M on two
     cores: 6.2 ms for 1 token, 22.6 for 8, 143 for 64, 280 for 128; this gives 6.2, 22, 145, 286.
     """
-    return token_s(size, speed) + (tokens - 1) * 2 * size.body / speed.flops
+    return token_s(size, speed) + (tokens - 1) * 2 * size.body / (speed.flops * size.flops_factor)
 
 
 def utterance_s(size: WhisperSize, speed: Speed) -> float:
@@ -155,8 +155,8 @@ def calibrated_llm(
     prompt_took_s = prompt_tokens / prefill_tokens_s
     arithmetic_s = max(prompt_took_s - 1 / tokens_s, MIN_SHARE * prompt_took_s)
     return Speed(
-        flops=2 * size.body * (prompt_tokens - 1) / arithmetic_s,
-        read_bytes_s=size.file_bytes * tokens_s,
+        flops=2 * size.body * (prompt_tokens - 1) / arithmetic_s / size.flops_factor,
+        read_bytes_s=size.file_bytes * tokens_s / size.read_factor,
         measured_with=model,
     )
 

@@ -21,7 +21,12 @@ _MILLION, _BILLION = 1e6, 1e9
 _K_BLOCK: Final = 256
 """Weights in a block of the K and IQ4_XS formats; narrower rows fall back (llama-quant.cpp)."""
 _FALLBACK: Final = {"Q4_K": 5.5, "Q5_K": 6.0, "Q6_K": 8.5, "IQ4_XS": 4.5, "Q3_K": 4.5, "Q2_K": 4.5}
-"""Bits of what llama.cpp takes instead: Q5_0, Q5_1, Q8_0, IQ4_NL."""
+"""Bits of what llama.cpp takes instead."""
+_FALLBACK_NAMES: Final = {
+    **{"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"},
+    **dict.fromkeys(("IQ4_XS", "Q3_K", "Q2_K"), "IQ4_NL"),
+}
+"""And their names."""
 _HEAD_BITS: Final = 6.56
 """The token embedding, which is also the output, is kept in Q6_K at least by the mixtures."""
 _UNKNOWN_BITS: Final = 5.0
@@ -44,6 +49,10 @@ class LlmSize:
     """Parameters without the token embedding: what every token of a prompt is multiplied with."""
     is_exact: bool
     """The size is that of the file; else it was worked out from parameters and quantisation."""
+    read_factor: float = 1.0
+    """How quickly bytes of its format are read and used, Q4_0 = 1."""
+    flops_factor: float = 1.0
+    """As `read_factor`, for the arithmetic of a prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +143,15 @@ def _llm(entry: ModelEntry, file_bytes: int | None) -> LlmSize | None:
             return None
         embedding, width = _UNKNOWN_EMBEDDING * parameters, _K_BLOCK
     body = parameters - embedding
+    kernel = _kernel(quant, width)
     guess = (body * _bits(quant, width) + embedding * _head_bits(quant, width)) / 8
     return LlmSize(
         file_bytes=file_bytes or guess,
         parameters=parameters,
         body=body,
         is_exact=bool(file_bytes),
+        read_factor=kernel["read"],
+        flops_factor=kernel["flops"],
     )
 
 
@@ -164,6 +176,14 @@ def _quant(names: str) -> str:
     upper = names.upper()
     known = sorted(_table()["bits"], key=len, reverse=True)
     return next((name for name in known if _is_word(name, upper)), "")
+
+
+def _kernel(quant: str, width: int) -> dict[str, float]:
+    if width % _K_BLOCK:
+        family = quant.removesuffix("_M").removesuffix("_S")
+        quant = _FALLBACK_NAMES.get(family, quant)
+    found: dict[str, float] = _table()["kernels"].get(quant, {"read": 1.0, "flops": 1.0})
+    return found
 
 
 def _bits(quant: str, width: int) -> float:

@@ -46,6 +46,7 @@ from edge_assistant.fit.sizes import LlmSize
 from edge_assistant.llm.protocol import LanguageModel, Message
 from edge_assistant.llm.sentences import SentenceSplitter
 from edge_assistant.pipeline.engines import build_llm, build_recognizer, build_voice
+from edge_assistant.pipeline.warm import speech_like_noise
 from edge_assistant.store.store import Store, default_root
 from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.tts.normalise import speakable
@@ -188,6 +189,9 @@ class Bench:
         token = CancelToken()
         recognizer, llm, voice = self.stt[names[0]], self.llm[names[1]], self.tts[names[2]]
         llm.prefill([self._system], token)
+        recognizer.transcribe(
+            speech_like_noise(), token
+        )  # or it would hear the same again, guessed
         marks = [time.perf_counter()]
         text = recognizer.transcribe(sound, token).text
         marks.append(time.perf_counter())
