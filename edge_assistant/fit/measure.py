@@ -120,7 +120,7 @@ def readings(
 
 
 def _while_there_is_time() -> Iterator[int]:
-    """Indices of rounds; the clock begins behind the first, so that loading does not count twice."""
+    """Indices of rounds; loading comes before the first of them and does not count."""
     yield 0
     began_s = time.perf_counter()
     for index in range(1, ROUNDS):

@@ -85,22 +85,25 @@ class Hardware:
 
 
 WORK: Final[Mapping[str, Work]] = {
-    "moonshine-tiny": Work(per_s=1.4e9),
-    "moonshine-base": Work(per_s=3.2e9),
-    "espeak": Work(per_s=4.4e7, first=1.5e8),
+    "moonshine-tiny": Work(per_s=2.2e9),
+    "moonshine-base": Work(per_s=5.1e9),
+    "espeak": Work(per_s=9.0e7, first=3.2e8),
     "piper-x_low": Work(per_s=2.4e9, first=1.9e9),
     "piper-low": Work(per_s=2.8e9, first=4.1e9),
     "piper-medium": Work(per_s=3.7e9, first=4.1e9),
     "piper-high": Work(per_s=2.75e10, first=3.0e10),
 }
 """By speech class. Piper medium: a real-time factor of 0.040 on one core of a quiet EPYC at 93
-GFLOP/s; the others in proportion to it as `python -m tests.figures.fit_work` found them there, on
-random weights, while other programs ran; moonshine-base by its parameters."""
+GFLOP/s; the other voices in proportion to it as `python -m tests.figures.fit_work` found them, on
+random weights, while other programs ran. Moonshine tiny and espeak: as `edge-assistant fit` read
+them there at 99 GFLOP/s; Moonshine base by its parameters."""
 
 LLM_READ_SHARE: Final = 0.4
-LLM_FLOPS_SHARE: Final = 0.5
-"""What llama.cpp makes of numpy's rates with SmolLM2-135M (Q4_1) on two cores of that EPYC: 18.6
-GB/s of about 50, 100 GFLOP/s of about 190."""
+LLM_FLOPS_SHARE: Final = 1.2
+"""What llama.cpp makes of numpy's rates in the format Q4_0, on two cores of that EPYC: about 18 GB/s
+of 33 to 60, and 215 to 290 GFLOP/s (eight-bit integers, in truth) of 205."""
+WHISPER_FLOPS_SHARE: Final = 0.4
+"""Of llama.cpp's, for whisper.cpp's encoder: 104 to 116 GFLOP/s were measured there."""
 
 
 def cost(size: Size, speed: Speed) -> Cost:
@@ -188,12 +191,15 @@ def estimated(engine: Engine, hardware: Hardware, llm: Speed | None = None) -> S
     Args:
         engine: which.
         hardware: what numpy reached.
-        llm: of llama.cpp, if that was measured: whisper.cpp has the same kernels.
+        llm: of llama.cpp, if that was measured: whisper.cpp has its kernels, but computes in floats.
     """
     match engine:
         case "whispercpp" if llm is not None:
-            return Speed(flops=llm.flops, read_bytes_s=llm.read_bytes_s)
-        case "llamacpp" | "whispercpp":
+            flops = WHISPER_FLOPS_SHARE * llm.flops
+            return Speed(flops=flops, read_bytes_s=llm.read_bytes_s)
+        case "whispercpp":
+            return estimated(engine, hardware, estimated("llamacpp", hardware))
+        case "llamacpp":
             return Speed(
                 flops=LLM_FLOPS_SHARE * hardware.flops,
                 read_bytes_s=LLM_READ_SHARE * hardware.bandwidth_bytes_s,

@@ -23,7 +23,9 @@ _K_BLOCK: Final = 256
 _FALLBACK: Final = {"Q4_K": 5.5, "Q5_K": 6.0, "Q6_K": 8.5, "IQ4_XS": 4.5, "Q3_K": 4.5, "Q2_K": 4.5}
 """Bits of what llama.cpp takes instead."""
 _FALLBACK_NAMES: Final = {
-    **{"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"},
+    "Q4_K": "Q5_0",
+    "Q5_K": "Q5_1",
+    "Q6_K": "Q8_0",
     **dict.fromkeys(("IQ4_XS", "Q3_K", "Q2_K"), "IQ4_NL"),
 }
 """And their names."""

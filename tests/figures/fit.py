@@ -82,7 +82,8 @@ class Took:
 
     @property
     def speech_factor(self) -> float:
-        return sum(self.computing) / sum(self.spoken)
+        pairs = zip(self.computing, self.spoken, strict=True)
+        return statistics.median(computing / spoken for computing, spoken in pairs)
 
 
 def quantised(source: Path, target: Path, ftype: int) -> Path:

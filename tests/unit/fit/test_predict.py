@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge_assistant.fit.predict import (
@@ -48,6 +50,18 @@ def test_decoding_goes_with_the_bytes_and_prompts_with_the_parameters() -> None:
     arithmetic_s = prompt_s(SMOL, speed, 65) - token_s(SMOL, speed)
     assert prompt_s(wider, speed, 65) - token_s(wider, speed) == pytest.approx(arithmetic_s)
     assert arithmetic_s == pytest.approx(64 * 2 * 106.2e6 / 100e9)
+
+
+def test_formats_with_slow_kernels_take_longer() -> None:
+    slow = replace(SMOL, read_factor=0.5, flops_factor=0.25)
+    speed = Speed(flops=100e9, read_bytes_s=20e9)
+    assert token_s(slow, speed) == pytest.approx(2 * token_s(SMOL, speed))
+    measured = calibrated_llm(
+        slow, tokens_s=100.0, prompt_tokens=100, prefill_tokens_s=300.0, model="a"
+    )
+    assert 1 / token_s(slow, measured) == pytest.approx(100.0)
+    assert prompt_s(slow, measured, 100) == pytest.approx(100 / 300.0)
+    assert token_s(SMOL, measured) == pytest.approx(0.005)
 
 
 def test_what_a_language_model_adds() -> None:
@@ -124,7 +138,8 @@ def test_an_estimate_says_that_it_is_one(engine: str) -> None:
 def test_whisper_is_estimated_by_llama() -> None:
     llm = Speed(flops=123e9, read_bytes_s=4e9, measured_with="a")
     found = estimated("whispercpp", PI, llm)
-    assert (found.flops, found.read_bytes_s) == (123e9, 4e9)
+    assert found.read_bytes_s == 4e9
+    assert 0 < found.flops < 123e9
     assert found.measured_with == ""
 
 
