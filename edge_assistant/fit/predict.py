@@ -100,8 +100,8 @@ them there at 99 GFLOP/s; Moonshine base by its parameters."""
 
 LLM_READ_SHARE: Final = 0.4
 LLM_FLOPS_SHARE: Final = 1.2
-"""What llama.cpp makes of numpy's rates in the format Q4_0, on two cores of that EPYC: about 18 GB/s
-of 33 to 60, and 215 to 290 GFLOP/s (eight-bit integers, in truth) of 205."""
+"""What llama.cpp makes of numpy's rates in the format Q4_0, on two cores of that EPYC: about 18
+GB/s of 33 to 60, and 215 to 290 GFLOP/s (eight-bit integers, in truth) of 205."""
 WHISPER_FLOPS_SHARE: Final = 0.4
 """Of llama.cpp's, for whisper.cpp's encoder: 104 to 116 GFLOP/s were measured there."""
 
@@ -191,7 +191,7 @@ def estimated(engine: Engine, hardware: Hardware, llm: Speed | None = None) -> S
     Args:
         engine: which.
         hardware: what numpy reached.
-        llm: of llama.cpp, if that was measured: whisper.cpp has its kernels, but computes in floats.
+        llm: of llama.cpp, if that was measured: whisper.cpp has its kernels, but in floats.
     """
     match engine:
         case "whispercpp" if llm is not None:
