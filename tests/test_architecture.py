@@ -50,11 +50,14 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     | {"__init__", "store", "config", "pipeline.engines"}
     | {f"bench.{module}" for module in ("machine", "runner", "clips")}
     | {f"bench.metrics.{module}" for module in ("statistics", "values")},
+    "fit": LEAVES
+    | {"store", "config", "engine_bench", "pipeline.load", "pipeline.scheduler", "stt.whispercpp"}
+    | {"bench.machine", "bench.scenarios.texts"},
     "examples": LEAVES | ENGINE_ROOMS | {"store", "config", "pipeline"},
     "cli": LEAVES
     | ENGINE_ROOMS
     | {"__init__", "turns", "skills", "store", "config", "settings_text", "pipeline", "bench"}
-    | {"engine_bench"},
+    | {"engine_bench", "fit"},
     "__main__": {"cli"},
 }
 """What each room may import besides itself: a whole room, or one module of it."""

@@ -9,12 +9,12 @@ import click
 
 from edge_assistant.cli.options import takes_config
 from edge_assistant.cli.output import emit, note, out
+from edge_assistant.cli.own_file import Value, show, tell_overridden, write_settings
 from edge_assistant.cli.process import in_worker
-from edge_assistant.errors import ConfigError, DeviceLost
+from edge_assistant.errors import DeviceLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from edge_assistant.audio.card import SoundCard
     from edge_assistant.audio.room.choice import Choice
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from edge_assistant.audio.room.recording import Recording
     from edge_assistant.cancel import CancelToken
     from edge_assistant.config import Config
-
-Value = bool | int | str
 
 _GUARDS: Final = ("turns.barge_in_ms", "turns.probe_ms", "vad.onset_aggressiveness")
 """What is raised where it must be strict about what is speech, to what `kiosk` has at least."""
@@ -67,7 +65,7 @@ def room(as_json: bool, write: bool, config: Config, reload: Callable[[], Config
     if write:
         write_settings(own, settings)
         note(f"wrote {own}")
-        _tell_overridden(settings, reload())
+        tell_overridden(settings, reload())
     elif not as_json:
         note("edge-assistant room --write puts this into your configuration")
 
@@ -116,79 +114,6 @@ def settings_for(choice: Choice, profile: str) -> dict[str, Value]:
     }
 
 
-def write_settings(path: Path, settings: Mapping[str, Value]) -> None:
-    """Set `settings` in the TOML file at `path` and leave everything else as it is.
-
-    Raises:
-        ConfigError: the file is written in a way that does not let this be done safely.
-        OSError: it cannot be written.
-    """
-    from edge_assistant.cli.config import write_whole
-
-    target = path.resolve()  # a link stays one
-    is_there = target.exists()
-    text = target.read_bytes().decode("utf-8-sig") if is_there else ""
-    changed = with_settings(text, settings, str(path))
-    mode = target.stat().st_mode if is_there else None
-    write_whole(target, changed)
-    if mode is not None:
-        target.chmod(mode & 0o777)
-
-
-def with_settings(text: str, settings: Mapping[str, Value], origin: str = "the file") -> str:
-    """TOML `text` with `settings` laid on, comments and order kept.
-
-    Raises:
-        ConfigError: it would come out as something else than that.
-    """
-    import tomllib
-
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
-
-    wanted = tomllib.loads(text)
-    for key, value in settings.items():
-        section, _, name = key.partition(".")
-        wanted.setdefault(section, {})[name] = value
-    try:
-        document = tomlkit.parse(text)
-        for key, value in settings.items():
-            section, _, name = key.partition(".")
-            document.setdefault(section, tomlkit.table())[name] = value
-        changed = tomlkit.dumps(document)
-        is_right = tomllib.loads(changed) == wanted
-    except (TOMLKitError, ValueError):
-        is_right = False
-    if not is_right:
-        raise ConfigError(
-            "config-not-editable",
-            f"{origin} is written in a way that cannot be changed without risk; it is as it was.",
-            f"Add by hand: {', '.join(_assignments(settings))}",
-        )
-    return changed
-
-
-def _assignments(settings: Mapping[str, Value]) -> Iterator[str]:
-    for key, value in settings.items():
-        yield f"{key} = {_toml(value)}"
-
-
-def _toml(value: Value) -> str:
-    return str(value).lower() if isinstance(value, int) else f'"{value}"'
-
-
-def _tell_overridden(settings: Mapping[str, Value], config: Config) -> None:
-    """Say which of the written keys has no effect, since a later layer sets it too."""
-    import msgspec
-
-    values = msgspec.to_builtins(config)
-    for key, value in settings.items():
-        section, _, name = key.partition(".")
-        if values[section][name] != value:
-            note(f"{key} is {_toml(values[section][name])} all the same: a --config file, the")
-            note("environment or a flag sets it")
-
-
 def _document(
     card: str, measurement: Measurement, choice: Choice, settings: Mapping[str, Value]
 ) -> dict[str, object]:
@@ -226,13 +151,7 @@ def _print(
     for reason in choice.reasons:
         console.print(Text(f"  because {reason}"))
     console.print()
-    section = ""
-    for line in _assignments(settings):
-        head, _, rest = line.partition(".")
-        if head != section:
-            section = head
-            click.echo(f"[{section}]")
-        click.echo(rest)
+    show(settings)
 
 
 def _rows(room: Measurement) -> Iterator[tuple[str, str]]:

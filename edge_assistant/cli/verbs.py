@@ -16,6 +16,7 @@ _VERBS: Final = {
     "say": ("say:say", "Speak a text, or write it to a WAV file."),
     "transcribe": ("transcribe:transcribe", "Turn WAV files into text with times."),
     "devices": ("devices:devices", "List microphones and loudspeakers."),
+    "fit": ("fit:fit", "Predict which models run well here, and choose a set."),
     "room": ("room:room", "Measure echo, delay and noise, and choose how to converse."),
     "models": ("models:models", "List, fetch, add, verify and remove models."),
     "quantize": ("quantize:quantize", "Make a model smaller: GGUF, whisper.cpp, ONNX."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -43,7 +43,7 @@ class Plan:
 
 def measure(
     plan: Plan,
-    indices: Sequence[int],
+    indices: Iterable[int],
     rounds: list[Round],
     token: CancelToken,
     progress: Progress = lambda text: None,
@@ -55,7 +55,7 @@ def measure(
 
     Args:
         plan: what to do.
-        indices: of the rounds; not empty.
+        indices: of the rounds; not empty. The next is asked for when a round is over.
         rounds: where they go, each as it begins, so that a measurement that is broken off leaves
             what it had.
         token: cancels. Blocks until the end otherwise.

@@ -13,7 +13,8 @@ import pytest
 
 from edge_assistant.audio.room.choice import choose
 from edge_assistant.cli import main as cli
-from edge_assistant.cli.room import settings_for, with_settings
+from edge_assistant.cli.own_file import with_settings
+from edge_assistant.cli.room import settings_for
 from edge_assistant.config import Config, load_profile, template
 from edge_assistant.errors import DeviceLost
 from tests.cli.conftest import Run
