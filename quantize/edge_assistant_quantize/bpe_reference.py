@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Final
 
@@ -27,7 +27,6 @@ class BpeReference:
             tuple(merge.split(" ")): rank for rank, merge in enumerate(vocabulary.merges)
         }
         self._letters = byte_letters()
-        self._patterns = [python_pattern(pattern) for pattern in vocabulary.pre.patterns]
         added = [
             text
             for text, kind in zip(vocabulary.tokens, vocabulary.types, strict=True)
@@ -48,9 +47,7 @@ class BpeReference:
         return tokens + self._encode_plain(text[start:])
 
     def _encode_plain(self, text: str) -> list[int]:
-        pieces = [text] if text else []
-        for pattern in self._patterns:
-            pieces = [cut for piece in pieces for cut in _cut(pattern, piece)]
+        pieces = cut_text(text, self._vocabulary.pre.patterns)
         return [token for piece in pieces for token in self._word(piece)]
 
     def _tokens_of_piece(self, piece: str) -> tuple[int, ...]:
@@ -66,6 +63,15 @@ class BpeReference:
             parts[at : at + 2] = ["".join(best)]
         # A byte that has no token is dropped, as llama.cpp does.
         return tuple(self._ids[part] for part in parts if part in self._ids)
+
+
+def cut_text(text: str, patterns: Sequence[str]) -> list[str]:
+    """Cut a text by one pattern after the other, into pieces that no token crosses."""
+    pieces = [text] if text else []
+    for pattern in patterns:
+        compiled = python_pattern(pattern)
+        pieces = [cut for piece in pieces for cut in _cut(compiled, piece)]
+    return pieces
 
 
 def _cut(pattern: re.Pattern[str], text: str) -> Iterator[str]:
