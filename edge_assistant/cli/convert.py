@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from edge_assistant.cli import output as terminal
-from edge_assistant.cli.workshop import workshop
-from edge_assistant.errors import EdgeAssistantError
+from edge_assistant.cli.workshop import made_dict, report, showing_progress, workshop
+
+if TYPE_CHECKING:
+    from edge_assistant_quantize.made import Progress
 
 _WHISPER: Final = "WhisperForConditionalGeneration"
+
+_Found = tuple[dict[str, Any], tuple[str, ...]]
+"""How two sides compare, by name; and what speaks against the conversion."""
 
 
 @click.command()
@@ -33,7 +38,8 @@ _WHISPER: Final = "WhisperForConditionalGeneration"
 @click.option(
     "--sound",
     type=click.Path(path_type=Path),
-    help="With --check, for Whisper: a recording of speech that both hear.",
+    metavar="FILE",
+    help="With --check of a Whisper: a recording of speech that both hear.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def convert(
@@ -54,58 +60,44 @@ def convert(
     if is_whisper and check and sound is None:
         raise click.UsageError("--check of a Whisper needs --sound FILE.")
     if is_whisper and type_name == "f32":
-        raise click.UsageError("whisper.cpp has no f32 files; leave --type away.")
-    options = {"overwrite": overwrite, "progress": _progress}
-    if is_whisper:
-        made = workshop("convert_whisper").convert_whisper(folder, output, **options)
-    else:
-        made = workshop("convert_llama").convert_llama(folder, output, type_name, **options)
-    found: dict[str, Any] | None = None
+        raise click.UsageError("whisper.cpp has no f32 files; leave out --type.")
+    agreement: dict[str, Any] | None = None
     faults: tuple[str, ...] = ()
-    if check and is_whisper:
-        found, faults = _check_whisper(folder, output, sound)
-    elif check:
-        found, faults = _check_llama(folder, output, type_name)
-    terminal.progress("")
+    with showing_progress() as progress:
+        options: dict[str, Any] = {"overwrite": overwrite, "progress": progress}
+        if is_whisper:
+            made = workshop("convert_whisper").convert_whisper(folder, output, **options)
+        else:
+            made = workshop("convert_llama").convert_llama(folder, output, type_name, **options)
+        if check:
+            agreement, faults = (
+                _check_whisper(folder, output, sound)
+                if is_whisper
+                else _check_llama(folder, output, type_name, progress)
+            )
     if as_json:
-        terminal.emit({**dataclasses.asdict(made), "path": str(made.path), "agreement": found})
+        terminal.emit(made_dict(made) | {"agreement": agreement})
     else:
-        _tell(made, found)
+        report(made, as_json=False)
+        for name, value in (agreement or {}).items():
+            click.echo(f"{name}\t{value:.3g}" if isinstance(value, float) else f"{name}\t{value}")
     if faults:
-        raise EdgeAssistantError(
+        raise workshop("errors").WorkshopError(
             "conversion-differs",
             f"{output} does not compute what {folder} does: {'; '.join(faults)}",
             f"do not use it: rm {output}",
         )
 
 
-def _check_llama(
-    folder: Path, output: Path, type_name: str
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    found = workshop("verify_llama").verify_llama(folder, output, progress=_progress)
+def _check_llama(folder: Path, output: Path, type_name: str, progress: Progress) -> _Found:
+    found = workshop("verify_llama").verify_llama(folder, output, progress=progress)
     return dataclasses.asdict(found), found.faults(type_name)
 
 
-def _check_whisper(
-    folder: Path, output: Path, sound: Path | None
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _check_whisper(folder: Path, output: Path, sound: Path | None) -> _Found:
     from edge_assistant.audio.files import read_sound
 
     assert sound is not None
     found = workshop("verify_whisper").verify_whisper(folder, output, read_sound(sound))
     faults = () if found.agrees else (f"scores differ by {found.share:.1%} of their spread",)
     return dataclasses.asdict(found), faults
-
-
-def _progress(what: str, share: float) -> None:
-    terminal.progress(f"{what} {share:.0%}")
-
-
-def _tell(made: Any, found: dict[str, Any] | None) -> None:
-    click.echo(f"{made.path}\t{made.size_bytes / 1e6:.1f} MB\t{made.took_s:.1f} s")
-    for each in made.types:
-        click.echo(f"{each.type_name}\t{each.tensors} tensors\t{each.size_bytes / 1e6:.1f} MB")
-    for note in made.notes:
-        terminal.note(f"note: {note}")
-    for name, value in (found or {}).items():
-        click.echo(f"{name}\t{value:.3g}" if isinstance(value, float) else f"{name}\t{value}")

@@ -32,7 +32,7 @@ def test_a_checkpoint_becomes_a_file_that_was_checked(tmp_path: Path) -> None:
     done = call(folder, tmp_path / "tiny.gguf", "--check")
     assert done.exit_code == 0
     lines = dict(line.split("\t", 1) for line in done.stdout.splitlines())
-    assert lines["F16"].startswith("15 tensors")
+    assert lines["F16"].startswith("15\t")
     assert lines["texts_same"] == lines["texts"]
     assert float(lines["max_difference"]) < 0.03 * float(lines["spread"])
     assert "NFC" in done.stderr
@@ -46,7 +46,7 @@ def test_json(tmp_path: Path) -> None:
     answer: dict[str, Any] = json.loads(done.stdout)
     assert answer["path"] == str(output)
     assert answer["size_bytes"] == output.stat().st_size
-    assert [each["type_name"] for each in answer["types"]] == ["F32"]
+    assert [each["type"] for each in answer["types"]] == ["F32"]
     assert answer["agreement"] is None
     answer = json.loads(call(folder, output, "--overwrite", "--check", "--json").stdout)
     assert answer["agreement"]["texts_same"] == answer["agreement"]["texts"]
