@@ -157,7 +157,8 @@ class _Config:
         return value
 
     def rope_theta(self) -> float:
-        return self._rope.number("rope_theta", self.number("rope_theta", 10_000.0))
+        table = self._rope if "rope_theta" in self._rope.values else self._table
+        return table.number("rope_theta", 10_000.0)
 
     def scaling(self) -> Llama3Scaling | None:
         kind = self._rope.values.get("rope_type", self._rope.values.get("type", "default"))

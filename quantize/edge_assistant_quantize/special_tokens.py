@@ -12,6 +12,8 @@ from edge_assistant_quantize.json_files import read_object
 
 _TURN_ENDS: Final = ("<|im_end|>", "<|eot_id|>")
 _MESSAGE_ENDS: Final = ("<|eom_id|>",)
+_KNOWN_ENDS: Final = ("<|endoftext|>", "<|end_of_text|>", *_TURN_ENDS, *_MESSAGE_ENDS)
+"""llama.cpp takes these for an end wherever they are in a vocabulary."""
 _MAX_BYTES: Final = 1 << 20
 
 
@@ -67,8 +69,8 @@ def read_special_tokens(
     ends = tuple(dict.fromkeys([*([] if ids["eos"] is None else [ids["eos"]]), *listed]))
     eot = _first(ends, _TURN_ENDS, spelling)
     eom = _first(ends, _MESSAGE_ENDS, spelling)
-    # llama.cpp ends a reply at eos, eot and eom, so an unknown end takes a place that is free.
-    others = iter([end for end in ends if end not in (ids["eos"], eot, eom)])
+    # It also ends a reply at eos, eot and eom, so any other end takes a place that is free.
+    others = (end for end in ends[1:] if spelling.texts[end] not in _KNOWN_ENDS)
     eot = next(others, None) if eot is None else eot
     eom = next(others, None) if eom is None else eom
     add_bos, add_eos = _surroundings(tokenizer, ids, spelling)

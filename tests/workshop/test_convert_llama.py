@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -234,7 +235,7 @@ def test_quantised_it_stays_within_bounds(quant: str, tmp_path: Path) -> None:
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype, params.nthread = ftype, 2
     packed = tmp_path / "packed.gguf"
-    status = llama_cpp.llama_model_quantize(bytes(made.path), bytes(packed), params)
+    status = llama_cpp.llama_model_quantize(bytes(made.path), bytes(packed), ctypes.byref(params))
     assert status == 0
     types = {tensor.tensor_type.name for tensor in gguf.GGUFReader(packed).tensors}
     assert quant.removesuffix("_M") in types  # K-quants need rows of 256, or they fall back

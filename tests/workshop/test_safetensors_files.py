@@ -189,6 +189,10 @@ def hostile() -> Iterator[tuple[str, bytes]]:
     yield from _not_json()
 
 
+def _with(header: dict[str, Any], name: str, key: str, value: Any) -> bytes:
+    return framed({**header, name: {**header[name], key: value}}, DATA)
+
+
 def _same_size(shape: Any, begin: int, end: int) -> bool:
     """Another shape of as many numbers is as good as any."""
     if not isinstance(shape, list) or not all(type(dim) is int and dim >= 0 for dim in shape):
