@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 import unicodedata
@@ -12,9 +13,7 @@ from typing import Final
 from edge_assistant_quantize.llama_tokenizer import CONTROL, USER_DEFINED, Vocabulary, byte_letters
 
 # Python's \s also takes the separators U+001C to U+001F, which Unicode's White_Space has not.
-_BLANKS: Final = (
-    r"\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-)
+_BLANKS: Final = r"\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 
 class BpeReference:
@@ -55,7 +54,7 @@ class BpeReference:
         if self._vocabulary.pre.ignore_merges and "".join(parts) in self._ids:
             return (self._ids["".join(parts)],)
         while len(parts) > 1:
-            pairs = list(zip(parts, parts[1:], strict=False))
+            pairs = list(itertools.pairwise(parts))
             best = min(pairs, key=lambda pair: self._ranks.get(pair, sys.maxsize))
             if best not in self._ranks:
                 break

@@ -52,9 +52,7 @@ def _layer_tensors(shape: LlamaShape, layer: str) -> list[Expected]:
     def add(name: str, rows: int, columns: int, *, bias: bool, heads: int = 0) -> None:
         rotated = heads if is_paired else 0
         place = f"{layer}{name}"
-        found.append(
-            Expected(name=f"{place}.weight", shape=(rows, columns), rotated_heads=rotated)
-        )
+        found.append(Expected(name=f"{place}.weight", shape=(rows, columns), rotated_heads=rotated))
         if bias:
             found.append(Expected(name=f"{place}.bias", shape=(rows,), rotated_heads=rotated))
 

@@ -186,10 +186,15 @@ def _chat_template(folder: Path, config: dict[str, Any]) -> str:
             template = opened.read(_MAX_TEMPLATE_BYTES + 1).decode("utf-8", "replace")
     if isinstance(template, list):  # several, by name
         named = [entry for entry in template if isinstance(entry, dict)]
-        template = next((each.get("template") for each in named if each.get("name") == "default"), "")
+        template = next(
+            (each.get("template") for each in named if each.get("name") == "default"), ""
+        )
     if template is None:
         return ""
-    if not isinstance(template, str) or len(template.encode("utf-8", "replace")) > _MAX_TEMPLATE_BYTES:
+    if (
+        not isinstance(template, str)
+        or len(template.encode("utf-8", "replace")) > _MAX_TEMPLATE_BYTES
+    ):
         raise _invalid("a chat template that is no text, or too long")
     return template
 

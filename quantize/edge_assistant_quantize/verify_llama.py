@@ -21,7 +21,7 @@ TEXTS: Final = (
     "The quick brown fox jumps over the lazy dog.",
     "What's the weather like in Zürich at 10:30? It'll be 21°C, I'd guess.",
     "def f(x):\n    return x ** 2  # square\n\n\nprint(f(1234567))",
-    "Grüße aus Köln – naïve façade, señor; œuvre, Straße.",
+    "Grüße aus Köln \u2013 naïve façade, señor; œuvre, Straße.",
     "東京の天気は晴れです。数字は１２３と٤٥٦。",
     "emoji 🙂👍🏽 and   spaces\t tabs \r\n lines   ",
     "Don't DON'T we'VE 'tis I'M they'll 3rd 1,000.50 x_y a-b",
@@ -39,8 +39,10 @@ class Bound:
     mean_share: float
 
 
-BOUNDS: Final = {"f32": Bound(max_share=1e-3, mean_share=1e-4),
-                 "f16": Bound(max_share=3e-2, mean_share=3e-3)}
+BOUNDS: Final = {
+    "f32": Bound(max_share=1e-3, mean_share=1e-4),
+    "f16": Bound(max_share=3e-2, mean_share=3e-3),
+}
 """A wrong permutation is at 1 and above; rounding to float16 at every product is far below."""
 
 
@@ -184,9 +186,7 @@ def _compared(
     )
 
 
-def kl_divergence(
-    expected: NDArray[np.float32], found: NDArray[np.float32]
-) -> NDArray[np.float64]:
+def kl_divergence(expected: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float64]:
     """Nats that are lost where `found` stands for `expected`: (positions,) from logits."""
     reference, other = _log_softmax(expected), _log_softmax(found)
     divergence: NDArray[np.float64] = (np.exp(reference) * (reference - other)).sum(axis=1)

@@ -1,7 +1,7 @@
 """Tokens of the tiny tokenizers by Hugging Face's `tokenizers`, which is no dependency of ours.
 
-    pip install tokenizers
-    python -m tests.workshop.golden_bpe > tests/workshop/data/golden_bpe.json
+pip install tokenizers
+python -m tests.workshop.golden_bpe > tests/workshop/data/golden_bpe.json
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 
 from edge_assistant_quantize.pre_tokenizers import KNOWN
 from edge_assistant_quantize.verify_llama import TEXTS
+
 from tests.workshop.tiny_llama import Variant, tokenizer_json
 
 MORE = (
@@ -21,7 +22,7 @@ MORE = (
     "a<|im_start|>user\nHi<|im_end|>\n",
     "१२३ ⅷ ½ x² 2024-11-22",
     "don\u2019t it's IT'S 's 'sx",
-    "ſ K Å ǅ ﬁ \u00a0nbsp\u2003em\u3000wide",
+    "\u017f \u212a Å ǅ ﬁ \u00a0nbsp\u2003em\u3000wide",
     "زمان 한국어 ไทย हिन्दी",
     "\x1c\x1d control \x7f",
     "🙂🙂🏽‍🚀 x",

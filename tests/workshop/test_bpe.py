@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-
 from edge_assistant_quantize.bpe_reference import BpeReference, cut_text
 from edge_assistant_quantize.convert_llama import convert_llama
 from edge_assistant_quantize.gguf_logits import GgufLogits
 from edge_assistant_quantize.llama_config import read_shape
 from edge_assistant_quantize.llama_tokenizer import read_vocabulary
 from edge_assistant_quantize.pre_tokenizers import KNOWN
+
 from tests.workshop.golden_bpe import ALL
 from tests.workshop.tiny_llama import Variant, write_tiny_llama
 
@@ -35,9 +35,7 @@ def test_all_three_cut_alike(pre: str, tmp_path: Path) -> None:
 
 def test_the_texts_tell_the_pre_tokenisers_apart() -> None:
     assert sorted(GOLDEN) == sorted(known.name for known in KNOWN)
-    cuts = {
-        known.name: [tuple(cut_text(text, known.patterns)) for text in ALL] for known in KNOWN
-    }
+    cuts = {known.name: [tuple(cut_text(text, known.patterns)) for text in ALL] for known in KNOWN}
     names = sorted(cuts)
     for index, name in enumerate(names):
         for other in names[index + 1 :]:

@@ -11,12 +11,12 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from edge_assistant_quantize import llama_tensors
 
 from edge_assistant.cli import workshop as door
 from edge_assistant.cli.convert import convert
 from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.store.headers import inspect
-from edge_assistant_quantize import llama_tensors
 from tests.workshop.tiny_llama import Variant, write_tiny_llama
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,15 +12,15 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-
-from edge_assistant.errors import EdgeAssistantError
-from edge_assistant.store.headers import inspect
 from edge_assistant_quantize.convert_llama import TypeName, convert_llama
 from edge_assistant_quantize.gguf_logits import GgufLogits
 from edge_assistant_quantize.llama_config import read_shape
 from edge_assistant_quantize.llama_tensors import paired, rope_factors, rope_frequencies
 from edge_assistant_quantize.safetensors_files import open_tensors
 from edge_assistant_quantize.verify_llama import Agreement, verify_llama
+
+from edge_assistant.errors import EdgeAssistantError
+from edge_assistant.store.headers import inspect
 from tests.workshop.tiny_llama import (
     HEADS,
     HIDDEN,
@@ -69,16 +69,18 @@ WRONG: dict[str, Callable[[Any], dict[str, Any]]] = {
         for name, values in tensors.items()
         if "q_proj" in name or "k_proj" in name
     },
-    "k and v swapped": lambda tensors: {
-        name.replace("k_proj", "v_proj"): values
-        for name, values in tensors.items()
-        if "k_proj" in name
-    }
-    | {
-        name.replace("v_proj", "k_proj"): values
-        for name, values in tensors.items()
-        if "v_proj" in name
-    },
+    "k and v swapped": lambda tensors: (
+        {
+            name.replace("k_proj", "v_proj"): values
+            for name, values in tensors.items()
+            if "k_proj" in name
+        }
+        | {
+            name.replace("v_proj", "k_proj"): values
+            for name, values in tensors.items()
+            if "v_proj" in name
+        }
+    ),
     "gate and up swapped": lambda tensors: {
         "model.layers.1.mlp.gate_proj.weight": tensors["model.layers.1.mlp.up_proj.weight"],
         "model.layers.1.mlp.up_proj.weight": tensors["model.layers.1.mlp.gate_proj.weight"],
@@ -414,7 +416,9 @@ def test_other_ways_to_write_the_same_checkpoint(tmp_path: Path) -> None:
     other = write_tiny_llama(tmp_path / "new", variant)
     _edit(
         other / CONFIG,
-        lambda c: c.update(rope_parameters={**c.pop("rope_scaling"), "rope_theta": 1e4}, rope_theta=0),
+        lambda c: c.update(
+            rope_parameters={**c.pop("rope_scaling"), "rope_theta": 1e4}, rope_theta=0
+        ),
     )
     (other / "chat_template.jinja").write_text(TEMPLATE + "!")
     _edit(other / "tokenizer_config.json", lambda t: t.update(bos_token={"content": SPECIAL[1]}))

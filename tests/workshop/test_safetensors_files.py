@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors import SafetensorError, safe_open
-
-from edge_assistant.errors import ModelCorrupt, ModelError, ModelNotFound
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.safetensors_files import LazyTensor, open_tensors
+from safetensors import SafetensorError, safe_open
+
+from edge_assistant.errors import ModelCorrupt, ModelNotFound
 from tests.workshop.safetensors_bytes import (
     Stored,
     framed,
@@ -33,7 +33,7 @@ def test_numbers_are_those_that_the_library_reads(dtype: Stored, tmp_path: Path)
     rng = np.random.default_rng(5)
     values = {
         "m": rng.standard_normal((7, 5), np.float32),
-        "v": np.array([0.0, -0.0, 1e-8, 65504.0, -1e-40, 3.0], np.float32),
+        "v": np.array([0.0, -0.0, 1e-8, 60_000.0, -1e-40, 3.0], np.float32),
     }
     path = write_safetensors(tmp_path / "model.safetensors", values, dtype)
     tensors = open_tensors(tmp_path)
@@ -254,8 +254,7 @@ def test_flipped_bits_are_refused_where_the_library_refuses_them(tmp_path: Path)
         path.write_bytes(spoiled)
         try:
             tensors = open_tensors(path)
-        except ModelError as error:
-            assert isinstance(error, ModelCorrupt)
+        except ModelCorrupt:
             refused += 1
             continue
         assert _add_up(list(tensors.values()), len(spoiled))

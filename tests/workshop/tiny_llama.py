@@ -10,6 +10,7 @@ learnt here from a few lines. All from a seed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections import Counter
@@ -19,11 +20,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-
 from edge_assistant_quantize.bpe_reference import cut_text
 from edge_assistant_quantize.llama_tokenizer import byte_letters
 from edge_assistant_quantize.pre_tokenizers import KNOWN
+from numpy.typing import NDArray
+
 from tests.workshop.safetensors_bytes import Stored, write_safetensors
 
 HIDDEN, INTERMEDIATE, LAYERS, HEADS, KV_HEADS = 256, 512, 2, 4, 2
@@ -234,7 +235,7 @@ def _learn(patterns: tuple[str, ...]) -> list[tuple[str, str]]:
     while len(merges) < _MERGES:
         pairs: Counter[tuple[str, str]] = Counter()
         for word, count in words.items():
-            for pair in zip(word, word[1:], strict=False):
+            for pair in itertools.pairwise(word):
                 pairs[pair] += count
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         merges.append(best)
