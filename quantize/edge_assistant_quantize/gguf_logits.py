@@ -23,14 +23,17 @@ _N_CTX = 512
 class GgufLogits:
     """One file, opened for exactness and not for speed: keys and values are kept in float32.
 
-    One thread at a time. It is a context manager; native memory is freed at its end.
+    One thread of llama.cpp's, because several wait for each other by spinning, and then other work
+    on the machine holds up all of them. One caller at a time.
+
+    It is a context manager; native memory is freed at its end.
 
     Raises:
         ModelCorrupt: the header does not hold.
         ModelIncompatible: `gguf-unusable`: llama.cpp cannot load it.
     """
 
-    def __init__(self, path: Path, num_threads: int = 0) -> None:
+    def __init__(self, path: Path, num_threads: int = 1) -> None:
         inspect(path, "gguf")
         self._lib = quiet_library()
         self._path = path
@@ -39,7 +42,7 @@ class GgufLogits:
             undo.callback(self._lib.llama_model_free, self._model)
             self._vocab = self._lib.llama_model_get_vocab(self._model)
             self.vocab_size = int(self._lib.llama_vocab_n_tokens(self._vocab))
-            self._context = self._open_context(num_threads or os.cpu_count() or 1)
+            self._context = self._open_context(num_threads)
             undo.callback(self._lib.llama_free, self._context)
             self._undo = undo.pop_all()
 
@@ -76,16 +79,32 @@ class GgufLogits:
             ValueError: more tokens than the context holds.
             ModelIncompatible: `gguf-unusable`.
         """
-        if not 1 <= len(tokens) <= _N_CTX:
-            raise ValueError(f"{len(tokens)} tokens; the context holds {_N_CTX}")
+        self._lib.llama_memory_clear(self._lib.llama_get_memory(self._context), True)
+        return self._decode(tokens, 0)
+
+    def greedy(self, text: Sequence[int], count: int) -> list[int]:
+        """The likeliest `count` tokens after a text, each chosen with those before it.
+
+        Raises:
+            ValueError, ModelIncompatible: as `logits` does.
+        """
+        chosen: list[int] = []
+        row = self.logits(text)[-1]
+        while len(chosen) < count:
+            chosen.append(int(row.argmax()))
+            row = self._decode(chosen[-1:], len(text) + len(chosen) - 1)[-1]
+        return chosen
+
+    def _decode(self, tokens: Sequence[int], position: int) -> NDArray[np.float32]:
+        if not 1 <= len(tokens) <= _N_CTX - position:
+            raise ValueError(f"{len(tokens)} tokens at {position}; the context holds {_N_CTX}")
         lib = self._lib
-        lib.llama_memory_clear(lib.llama_get_memory(self._context), True)
         batch = lib.llama_batch_init(len(tokens), 0, 1)
         try:
             batch.n_tokens = len(tokens)
             for index, token in enumerate(tokens):
                 batch.token[index] = token
-                batch.pos[index] = index
+                batch.pos[index] = position + index
                 batch.n_seq_id[index] = 1
                 batch.seq_id[index][0] = 0
                 batch.logits[index] = 1
@@ -96,13 +115,6 @@ class GgufLogits:
         row = lib.llama_get_logits(self._context)
         pointer = ctypes.cast(row, ctypes.POINTER(ctypes.c_float))
         return np.ctypeslib.as_array(pointer, (len(tokens), self.vocab_size)).copy()
-
-    def greedy(self, text: Sequence[int], count: int) -> list[int]:
-        """The likeliest `count` tokens after a text, each chosen with those before it."""
-        tokens = list(text)
-        for _ in range(count):
-            tokens.append(int(self.logits(tokens)[-1].argmax()))
-        return tokens[len(text) :]
 
     def _open_model(self) -> Any:
         params = self._lib.llama_model_default_params()
