@@ -122,10 +122,18 @@ def test_rotations_that_are_not_stretched_are_caught(tmp_path: Path) -> None:
 def test_another_pre_tokeniser_is_caught(tmp_path: Path) -> None:
     folder = write_tiny_llama(tmp_path / "checkpoint", PLAIN)
     other = write_tiny_llama(tmp_path / "other", PLAIN)
+    for each in (folder, other):  # two digits in one token, which only one of the two can use
+        _edit(each / "tokenizer.json", _with_twelve)
     _edit(other / "tokenizer.json", lambda each: each.update(pre_tokenizer=_gpt2()))
     made = convert_llama(other, tmp_path / "model.gguf", "f32")
     (fault,) = verify_llama(folder, made.path).faults("f32")
     assert fault.startswith("other tokens for")
+
+
+def _with_twelve(tokenizer: Any) -> None:
+    model = tokenizer["model"]
+    model["vocab"]["12"] = len(model["vocab"])
+    model["merges"].append("1 2")
 
 
 def test_paired_puts_the_halves_of_a_head_side_by_side() -> None:
@@ -222,9 +230,10 @@ def test_an_unknown_end_of_a_turn_ends_a_reply(tmp_path: Path) -> None:
         assert [model.ends(index) for index in (2, 4, 5)] == [True, False, True]
 
 
-BOUNDS = {"Q8_0": (7, 0.05, 0.05), "Q6_K": (18, 0.15, 0.15), "Q4_K_M": (15, 0.8, 0.6)}
+BOUNDS = {"Q8_0": (7, 0.03, 0.25), "Q6_K": (18, 0.17, 0.6), "Q4_K_M": (15, 2.4, 2.1)}
 """File type of llama.cpp, largest KL divergence in nats (mean), largest error of a logit as a share
-of the logits' spread. Seen are about half of these: docs/workshop-llama.md."""
+of the logits' spread: one and a half times what was seen (0.0194 and 0.162, 0.112 and 0.397, 1.61
+and 1.42). Wrong conversions are far beyond."""
 
 
 @pytest.mark.parametrize("quant", BOUNDS)

@@ -229,7 +229,7 @@ def _not_json() -> Iterator[tuple[str, bytes]]:
 def test_every_lie_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     cases = list(hostile())
-    assert len(cases) > 700
+    assert len(cases) > 650
     accepted = []
     for what, data in cases:
         path.write_bytes(data)
