@@ -160,6 +160,7 @@ def _write(
         total_bytes = 0
         for each in weights.expected:
             name = names.get_name(each.name, try_suffixes=(".weight", ".bias"))
+            assert name is not None  # `check_tensors` has let pass known ones only
             dtype = np.dtype(weights.dtype(each))
             size_bytes = int(np.prod(each.shape)) * dtype.itemsize
             writer.add_tensor_info(name, each.shape, dtype, size_bytes)

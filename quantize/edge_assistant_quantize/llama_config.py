@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -193,9 +192,10 @@ class _Table:
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
-        value = self.values.get(key)
+        value: Any = self.values.get(key)
         value = default if value is None else value
-        if type(value) not in (int, float) or not 0 < value <= 1e12 or not math.isfinite(value):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not 0 < value <= 1e12:
             raise _unusable(f"{key} is {str(value)[:40]}")
         return float(value)
 

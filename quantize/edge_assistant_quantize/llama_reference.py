@@ -53,7 +53,8 @@ class LlamaReference:
         """Divide each row by its root mean square, and weigh it."""
         mean_square = np.mean(state.astype(np.float64) ** 2, axis=-1, keepdims=True)
         scaled = state / np.sqrt(mean_square + self.shape.rms_eps)
-        return (scaled * weight).astype(np.float32)
+        weighed: _Array = (scaled * weight).astype(np.float32)
+        return weighed
 
     def read(self, name: str) -> _Array:
         """A tensor of the checkpoint."""

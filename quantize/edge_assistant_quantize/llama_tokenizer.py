@@ -116,9 +116,11 @@ def _added_tokens(tokenizer: dict[str, Any]) -> dict[int, _Added]:
     listed = tokenizer.get("added_tokens") or []
     for entry in listed if isinstance(listed, list) else [None]:
         match entry:
-            case {"id": int(index), "content": str(content)} if content and index not in added:
-                strips = any(entry.get(key) for key in ("lstrip", "rstrip", "single_word"))
-                added[index] = _Added(content, entry.get("special") is True, strips)
+            case {"id": int(index), "content": str(content), **rest} if (
+                content and index not in added
+            ):
+                strips = any(rest.get(key) for key in ("lstrip", "rstrip", "single_word"))
+                added[index] = _Added(content, rest.get("special") is True, strips)
             case _:
                 raise _invalid(f"added token {str(entry)[:80]}")
     return added

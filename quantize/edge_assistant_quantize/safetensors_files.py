@@ -78,7 +78,7 @@ class LazyTensor:
                 f"{self.name} in {self.path.name} has type {self.dtype}",
                 "take the checkpoint in float32, float16 or bfloat16",
             )
-        out = np.empty(self.elements, dtype)
+        out: NDArray[Any] = np.empty(self.elements, dtype)
         stored = np.dtype(_READABLE[self.dtype])
         try:
             with self.path.open("rb", buffering=0) as file:
@@ -86,7 +86,7 @@ class LazyTensor:
                 for start in range(0, len(out), _BLOCK_ELEMENTS):
                     part = out[start : start + _BLOCK_ELEMENTS]
                     raw = np.empty(len(part), stored)
-                    if file.readinto(raw.view(np.uint8)) != raw.nbytes:
+                    if file.readinto(raw.view(np.uint8).data) != raw.nbytes:
                         raise _changed(self.path)
                     with np.errstate(over="ignore"):
                         part[:] = _widened(raw) if self.dtype == "BF16" else raw

@@ -22,7 +22,8 @@ def stored_bytes(values: NDArray[np.float32], dtype: Stored) -> bytes:
         return values.astype("<f2").tobytes()
     bits = values.astype("<f4").view("<u4")
     # To the nearest, and to even where two are as near.
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes()
+    upper: NDArray[np.uint16] = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+    return upper.tobytes()
 
 
 def header_of(

@@ -58,7 +58,7 @@ def test_a_wrong_conversion_fails_the_check(
     """Here the converter itself is broken: it no longer permutes."""
     from edge_assistant_quantize import convert_llama
 
-    assert convert_llama.paired is llama_tensors.paired
+    assert vars(convert_llama)["paired"] is llama_tensors.paired
     monkeypatch.setattr(convert_llama, "paired", lambda rows, heads: rows)
     folder = write_tiny_llama(tmp_path / "tiny", Variant(is_tied=False))
     with pytest.raises(EdgeAssistantError) as caught:

@@ -178,7 +178,8 @@ def hostile() -> Iterator[tuple[str, bytes]]:
         for value in others:
             yield f"entry {value}", framed({**good, name: value}, DATA)
         yield "left out", framed({k: v for k, v in good.items() if k != name}, DATA)
-    for notes in ([], "x", {"a": 1}, {"a": None}, {"a": {}}):
+    odd: tuple[Any, ...] = ([], "x", {"a": 1}, {"a": None}, {"a": {}})
+    for notes in odd:
         yield f"notes {notes}", framed({**good, "__metadata__": notes}, DATA)
     yield "too many dimensions", framed(header_of({"x": (1,) * 8 + (25,)}), DATA)
     yield "odd names", framed(header_of({"": (25,)}), DATA)
