@@ -235,8 +235,8 @@ def test_an_unknown_end_of_a_turn_ends_a_reply(tmp_path: Path) -> None:
 BOUNDS = {"Q8_0": (7, 0.03, 0.25), "Q6_K": (18, 0.17, 0.6), "Q4_K_M": (15, 2.4, 2.1)}
 """File type of llama.cpp, largest KL divergence in nats (mean), largest error of a logit as a share
 of the logits' spread: one and a half times what was seen (0.0194 and 0.162, 0.112 and 0.397, 1.61
-and 1.42). Q8_0's tell every wrong conversion above apart; those of Q4_K_M do not, so a checkpoint is
-checked before it is quantised."""
+and 1.42). Q8_0's tell every wrong conversion above apart; those of Q4_K_M do not, so it is
+the unquantised file that is checked."""
 
 
 @pytest.mark.parametrize("quant", BOUNDS)
