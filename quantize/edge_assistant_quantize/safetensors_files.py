@@ -25,7 +25,7 @@ from edge_assistant_quantize.json_files import parse_object, read_object
 Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float16]
 
 _LENGTH = struct.Struct("<Q")
-_MAX_HEADER_BYTES: Final = 2 << 20
+_MAX_HEADER_BYTES: Final = 1 << 20
 """Whisper large-v3 has 0.14 MB. The format allows 100 MB, which would take seconds to parse."""
 _MAX_TENSORS: Final = 16_384
 _MAX_NAME_BYTES: Final = 512
@@ -121,7 +121,7 @@ def open_tensors(source: Path) -> Mapping[str, LazyTensor]:
 
 
 def _tensors_of_shards(folder: Path) -> dict[str, LazyTensor]:
-    index = read_object(folder / INDEX, 2 * _MAX_HEADER_BYTES)
+    index = read_object(folder / INDEX, 4 * _MAX_HEADER_BYTES)
     places = index.get("weight_map")
     if not isinstance(places, dict) or not places or len(places) > _MAX_TENSORS:
         raise _invalid(folder / INDEX, "no weight_map, or one too large")

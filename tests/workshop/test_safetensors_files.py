@@ -155,7 +155,7 @@ def test_every_truncation_is_refused(tmp_path: Path) -> None:
 
 def hostile() -> Iterator[tuple[str, bytes]]:
     """Headers that lie, each in one way."""
-    for length in (0, 1, 1 << 21, (1 << 21) + 1, 1 << 31, 1 << 32, 1 << 63, (1 << 64) - 1):
+    for length in (0, 1, 1 << 20, (1 << 20) + 1, 1 << 31, 1 << 32, 1 << 63, (1 << 64) - 1):
         yield f"length {length}", struct.pack("<Q", length) + SOUND[8:]
     good = header_of(SHAPES)
     numbers = [-1, 0, 1, 99, 101, 1 << 31, 1 << 40, 1 << 48, 1 << 63, 1 << 64, 10**400, 1.0, True]
@@ -219,7 +219,7 @@ def _not_json() -> Iterator[tuple[str, bytes]]:
         "not UTF-8": b'{"\xff":' + entry + b"}",
         "NaN": b'{"x":{"dtype":"F32","shape":[NaN],"data_offsets":[0,100]}}',
         "Infinity": b'{"x":{"dtype":"F32","shape":[Infinity],"data_offsets":[0,100]}}',
-        "many": b"{" + b",".join(b'"%d":0' % index for index in range(100_000)) + b"}",
+        "many": b"{" + b",".join(b'"%d":0' % index for index in range(90_000)) + b"}",
         "zeros": b"\0" * 64,
         "two objects": b'{"x":' + entry + b"}{}",
         "no end": b'{"x":' + entry,
