@@ -56,7 +56,7 @@ def convert(
     FOLDER is a model of Hugging Face as it was downloaded: config.json, the weights in safetensors,
     the files of the tokenizer.
     """
-    is_whisper = workshop("llama_config").read_architecture(folder) == _WHISPER
+    is_whisper = workshop("llama.config").read_architecture(folder) == _WHISPER
     if is_whisper and check and sound is None:
         raise click.UsageError("--check of a Whisper needs --sound FILE.")
     if is_whisper and type_name == "f32":
@@ -66,9 +66,9 @@ def convert(
     with showing_progress() as progress:
         options: dict[str, Any] = {"overwrite": overwrite, "progress": progress}
         if is_whisper:
-            made = workshop("convert_whisper").convert_whisper(folder, output, **options)
+            made = workshop("whisper.convert").convert_whisper(folder, output, **options)
         else:
-            made = workshop("convert_llama").convert_llama(folder, output, type_name, **options)
+            made = workshop("llama.convert").convert_llama(folder, output, type_name, **options)
         if check:
             agreement, faults = (
                 _check_whisper(folder, output, sound)
@@ -90,7 +90,7 @@ def convert(
 
 
 def _check_llama(folder: Path, output: Path, type_name: str, progress: Progress) -> _Found:
-    found = workshop("verify_llama").verify_llama(folder, output, progress=progress)
+    found = workshop("llama.verify").verify_llama(folder, output, progress=progress)
     return dataclasses.asdict(found), found.faults(type_name)
 
 
@@ -98,6 +98,6 @@ def _check_whisper(folder: Path, output: Path, sound: Path | None) -> _Found:
     from edge_assistant.audio.files import read_sound
 
     assert sound is not None
-    found = workshop("verify_whisper").verify_whisper(folder, output, read_sound(sound))
+    found = workshop("whisper.verify").verify_whisper(folder, output, read_sound(sound))
     faults = () if found.agrees else (f"scores differ by {found.share:.1%} of their spread",)
     return dataclasses.asdict(found), faults

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from edge_assistant.cli.workshop import report, showing_progress, workshop
+
+_MAKERS: Final = {
+    "gguf": ("llm.quantise", "quantise_llm"),
+    "ggml": ("whisper.quantise", "quantise_whisper"),
+    "onnx": ("onnx_models.quantise", "quantise_onnx"),
+}
+"""Module of the workshop and its function, by the format of the source."""
 
 
 @click.command()
@@ -60,14 +67,14 @@ def quantize(
         )
     if form == "ggml":
         options["allow_requantize"] = allow_requantize
-    makers = {"gguf": "quantise_llm", "ggml": "quantise_whisper", "onnx": "quantise_onnx"}
-    if form not in makers:
+    if form not in _MAKERS:
         raise errors.WorkshopError(
             "not-quantisable",
             f"{source.name} ({form}) cannot be quantised",
             "name a GGUF, ggml or ONNX file; an ORT file is made of a quantised ONNX file",
         )
-    make = getattr(workshop(makers[form]), makers[form])
+    module, name = _MAKERS[form]
+    make = getattr(workshop(module), name)
     with showing_progress() as progress:
         made = make(source, output, type_name, progress=progress, **options)
     report(made, as_json=as_json)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-from edge_assistant_quantize.llama_config import read_shape
-from edge_assistant_quantize.llama_tensors import expected_tensors
-from edge_assistant_quantize.llama_tokenizer import CONTROL, USER_DEFINED
+from edge_assistant_quantize.llama.config import read_shape
+from edge_assistant_quantize.llama.tensors import expected_tensors
+from edge_assistant_quantize.llama.tokenizer import CONTROL, USER_DEFINED
 from numpy.typing import NDArray
 
 from tests.workshop.safetensors_bytes import header_of

@@ -10,8 +10,8 @@ import importlib
 import json
 import sys
 
-from edge_assistant_quantize.pre_tokenizers import KNOWN
-from edge_assistant_quantize.verify_llama import TEXTS
+from edge_assistant_quantize.llama.pre_tokenizers import KNOWN
+from edge_assistant_quantize.llama.verify import TEXTS
 
 from tests.workshop.tiny_llama import Variant, tokenizer_json
 

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from edge_assistant_quantize.bpe_reference import BpeReference, cut_text
-from edge_assistant_quantize.convert_llama import convert_llama
-from edge_assistant_quantize.gguf_logits import GgufLogits
-from edge_assistant_quantize.llama_config import read_shape
-from edge_assistant_quantize.llama_tokenizer import read_vocabulary
-from edge_assistant_quantize.pre_tokenizers import KNOWN
+from edge_assistant_quantize.llama.bpe_reference import BpeReference, cut_text
+from edge_assistant_quantize.llama.config import read_shape
+from edge_assistant_quantize.llama.convert import convert_llama
+from edge_assistant_quantize.llama.gguf_logits import GgufLogits
+from edge_assistant_quantize.llama.pre_tokenizers import KNOWN
+from edge_assistant_quantize.llama.tokenizer import read_vocabulary
 
 from tests.workshop.golden_bpe import ALL
 from tests.workshop.tiny_llama import Variant, write_tiny_llama

@@ -11,7 +11,8 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from edge_assistant_quantize import llama_tensors
+from edge_assistant_quantize.llama import convert as converter
+from edge_assistant_quantize.llama import tensors
 
 from edge_assistant.cli import workshop as door
 from edge_assistant.cli.convert import convert
@@ -56,10 +57,8 @@ def test_a_wrong_conversion_fails_the_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here the converter itself is broken: it no longer permutes."""
-    from edge_assistant_quantize import convert_llama
-
-    assert vars(convert_llama)["paired"] is llama_tensors.paired
-    monkeypatch.setattr(convert_llama, "paired", lambda rows, heads: rows)
+    assert vars(converter)["paired"] is tensors.paired
+    monkeypatch.setattr(converter, "paired", lambda rows, heads: rows)
     folder = write_tiny_llama(tmp_path / "tiny", Variant(is_tied=False))
     with pytest.raises(EdgeAssistantError) as caught:
         call(folder, tmp_path / "tiny.gguf", "--check")
@@ -79,9 +78,9 @@ def test_a_whisper_goes_to_its_own_converter(tmp_path: Path) -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gguf", None)  # as if it were not there
-    monkeypatch.delitem(sys.modules, "edge_assistant_quantize.convert_llama", raising=False)
+    monkeypatch.delitem(sys.modules, "edge_assistant_quantize.llama.convert", raising=False)
     with pytest.raises(EdgeAssistantError) as caught:
-        door.workshop("convert_llama")
+        door.workshop("llama.convert")
     assert caught.value.code == "workshop-missing"
     assert 'pip install "edge-assistant[quantize]"' in caught.value.hint
 

@@ -12,12 +12,12 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from edge_assistant_quantize.convert_llama import TypeName, convert_llama
-from edge_assistant_quantize.gguf_logits import GgufLogits
-from edge_assistant_quantize.llama_config import read_shape
-from edge_assistant_quantize.llama_tensors import paired, rope_factors, rope_frequencies
+from edge_assistant_quantize.llama.config import read_shape
+from edge_assistant_quantize.llama.convert import TypeName, convert_llama
+from edge_assistant_quantize.llama.gguf_logits import GgufLogits
+from edge_assistant_quantize.llama.tensors import paired, rope_factors, rope_frequencies
+from edge_assistant_quantize.llama.verify import Agreement, verify_llama
 from edge_assistant_quantize.safetensors_files import open_tensors
-from edge_assistant_quantize.verify_llama import Agreement, verify_llama
 
 from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.store.headers import inspect

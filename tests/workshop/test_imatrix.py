@@ -8,11 +8,11 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from edge_assistant_quantize import ggml_tensor, imatrix_file
-from edge_assistant_quantize.activations import CHUNK_TOKENS, Activations
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.imatrix import make_imatrix
-from edge_assistant_quantize.quantise_llm import quantise_llm
+from edge_assistant_quantize.llm import ggml_tensor, imatrix_file
+from edge_assistant_quantize.llm.activations import CHUNK_TOKENS, Activations
+from edge_assistant_quantize.llm.imatrix import make_imatrix
+from edge_assistant_quantize.llm.quantise import quantise_llm
 from numpy.typing import NDArray
 
 from edge_assistant.errors import EdgeAssistantError, ModelCorrupt, ModelNotFound

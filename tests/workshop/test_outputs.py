@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from edge_assistant_quantize.errors import WorkshopError
+from edge_assistant_quantize.llm.quantise import quantise_llm
 from edge_assistant_quantize.outputs import new_file
-from edge_assistant_quantize.quantise_llm import quantise_llm
 
 from tests.workshop.llama_gguf import write_llama
 
@@ -23,7 +23,7 @@ OLD = b"what was there before"
 PROGRAM = """
 import sys
 from pathlib import Path
-from edge_assistant_quantize.quantise_llm import quantise_llm
+from edge_assistant_quantize.llm.quantise import quantise_llm
 print("go", flush=True)
 quantise_llm(Path(sys.argv[1]), Path(sys.argv[2]), "IQ4_XS", threads=1, overwrite=True)
 """

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from edge_assistant_quantize import gguf_file
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.llm_types import TYPES
-from edge_assistant_quantize.quantise_llm import quantise_llm
+from edge_assistant_quantize.llm.quantise import quantise_llm
+from edge_assistant_quantize.llm.types import TYPES
 
 from edge_assistant.errors import EdgeAssistantError, ModelCorrupt
 from edge_assistant.store.headers.tensor_types import TYPES as TENSOR_TYPES
@@ -254,7 +254,7 @@ def test_a_disk_that_is_full_is_an_error_and_leaves_nothing(wide: Path, tmp_path
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from edge_assistant.errors import EdgeAssistantError\n"
-        "from edge_assistant_quantize.quantise_llm import quantise_llm\n"
+        "from edge_assistant_quantize.llm.quantise import quantise_llm\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
         "try:\n"
         "    quantise_llm(Path(sys.argv[1]), Path(sys.argv[2]), 'Q8_0')\n"

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-from edge_assistant_quantize.bpe_reference import cut_text
-from edge_assistant_quantize.llama_tokenizer import byte_letters
-from edge_assistant_quantize.pre_tokenizers import KNOWN
+from edge_assistant_quantize.llama.bpe_reference import cut_text
+from edge_assistant_quantize.llama.pre_tokenizers import KNOWN
+from edge_assistant_quantize.llama.tokenizer import byte_letters
 from numpy.typing import NDArray
 
 from tests.workshop.safetensors_bytes import Stored, write_safetensors

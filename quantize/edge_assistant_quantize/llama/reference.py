@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_assistant_quantize.llama_config import LlamaShape, read_shape
-from edge_assistant_quantize.llama_tensors import (
+from edge_assistant_quantize.llama.config import LlamaShape, read_shape
+from edge_assistant_quantize.llama.tensors import (
     EMBEDDING,
     OUTPUT,
     OUTPUT_NORM,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Final
 
-from edge_assistant_quantize.llama_tokenizer import CONTROL, USER_DEFINED, Vocabulary, byte_letters
+from edge_assistant_quantize.llama.tokenizer import CONTROL, USER_DEFINED, Vocabulary, byte_letters
 
 # Python's \s also takes the separators U+001C to U+001F, which Unicode's White_Space has not.
 _BLANKS: Final = r"\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"

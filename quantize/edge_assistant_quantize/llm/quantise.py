@@ -11,12 +11,13 @@ from edge_assistant.errors import ModelCorrupt
 from edge_assistant.store.hashing import identify
 from edge_assistant.store.headers import inspect
 from edge_assistant.store.headers.gguf import GgufContents, GgufTensor
-from edge_assistant_quantize import gguf_file, imatrix_file
+from edge_assistant_quantize import gguf_file
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.gguf_file import FLOATS, bits
-from edge_assistant_quantize.imatrix import make_imatrix
-from edge_assistant_quantize.llama_run import run_llama
-from edge_assistant_quantize.llm_types import LlmType, find_type
+from edge_assistant_quantize.llm import imatrix_file
+from edge_assistant_quantize.llm.imatrix import make_imatrix
+from edge_assistant_quantize.llm.run import run_llama
+from edge_assistant_quantize.llm.types import LlmType, find_type
 from edge_assistant_quantize.made import Made, Progress
 from edge_assistant_quantize.outputs import new_file
 

@@ -10,8 +10,12 @@ from typing import Any, Final
 from edge_assistant.errors import ModelCorrupt
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.json_files import read_object
-from edge_assistant_quantize.pre_tokenizers import PreTokenizer, pre_tokenizer_of
-from edge_assistant_quantize.special_tokens import SpecialTokens, Spelling, read_special_tokens
+from edge_assistant_quantize.llama.pre_tokenizers import PreTokenizer, pre_tokenizer_of
+from edge_assistant_quantize.llama.special_tokens import (
+    SpecialTokens,
+    Spelling,
+    read_special_tokens,
+)
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 """Types of tokens, as `gguf.TokenType` numbers them."""

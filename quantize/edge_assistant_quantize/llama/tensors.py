@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_assistant.errors import ModelCorrupt
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.llama_config import Llama3Scaling, LlamaShape
+from edge_assistant_quantize.llama.config import Llama3Scaling, LlamaShape
 from edge_assistant_quantize.safetensors_files import LazyTensor
 
 EMBEDDING: Final = "model.embed_tokens.weight"

@@ -1,6 +1,6 @@
 """The child that llama.cpp works in, so that a crash is its own and not ours.
 
-    python -m edge_assistant_quantize.llama_child
+    python -m edge_assistant_quantize.llm.child
 
 The first line of stdin is the job, as JSON; stdin stays open as long as the parent lives, and its
 end ends this process and removes the file that it writes. On stdout come lines of JSON: `share` in
@@ -112,7 +112,7 @@ def _quantise(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     params.nthread = job["threads"]
     params.allow_requantize = job["allow_requantize"]
     if job["imatrix"]:
-        from edge_assistant_quantize import imatrix_file
+        from edge_assistant_quantize.llm import imatrix_file
 
         importance = imatrix_file.load(Path(job["imatrix"]))  # lives as long as the call
         params.imatrix = _native_imatrix(importance)
@@ -143,8 +143,8 @@ def _native_imatrix(importance: dict[str, Any]) -> Any:
 
 def _imatrix(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Run a model over a text, and write what its weights were multiplied with."""
-    from edge_assistant_quantize import imatrix_file
-    from edge_assistant_quantize.activations import measure
+    from edge_assistant_quantize.llm import imatrix_file
+    from edge_assistant_quantize.llm.activations import measure
 
     log = _Log(lambda: None)
     text = Path(job["text"])

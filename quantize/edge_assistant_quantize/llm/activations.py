@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge_assistant import borders
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.ggml_tensor import open_ggml
+from edge_assistant_quantize.llm.ggml_tensor import open_ggml
 
 CHUNK_TOKENS: Final = 512
 """How long the model may look back; what `llama-imatrix` takes. What is left over is not used."""

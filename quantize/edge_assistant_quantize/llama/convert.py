@@ -1,6 +1,6 @@
 """Llama-family checkpoints of Hugging Face to GGUF, without torch.
 
-What becomes of the tensors is in `llama_tensors`, of the tokenizer in `llama_tokenizer`. The result
+What becomes of the tensors is in `tensors`, of the tokenizer in `tokenizer`. The result
 is what llama.cpp's own converter would write for these architectures, from the same sources.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,9 +19,10 @@ from numpy.typing import NDArray
 
 from edge_assistant.errors import ModelCorrupt
 from edge_assistant.store.headers import inspect
+from edge_assistant_quantize import gguf_file
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.llama_config import LlamaShape, read_shape
-from edge_assistant_quantize.llama_tensors import (
+from edge_assistant_quantize.llama.config import LlamaShape, read_shape
+from edge_assistant_quantize.llama.tensors import (
     ROPE_FACTORS,
     Expected,
     check_tensors,
@@ -30,8 +30,8 @@ from edge_assistant_quantize.llama_tensors import (
     rope_factors,
     rope_frequencies,
 )
-from edge_assistant_quantize.llama_tokenizer import Vocabulary, read_vocabulary
-from edge_assistant_quantize.made import Made, Progress, TypeShare
+from edge_assistant_quantize.llama.tokenizer import Vocabulary, read_vocabulary
+from edge_assistant_quantize.made import Made, Progress
 from edge_assistant_quantize.outputs import new_file
 from edge_assistant_quantize.safetensors_files import LazyTensor, open_tensors
 
@@ -85,7 +85,7 @@ def convert_llama(
     with new_file(output, *sources, folder / "tokenizer.json", overwrite=overwrite) as part:
         _write(part, folder, shape, vocabulary, _Weights(tensors, expected, type_name), progress)
         inspect(part, "gguf")
-        types = types_of(part)
+        types = gguf_file.shares(gguf_file.read(part).tensors)
     return Made(
         path=output,
         size_bytes=output.stat().st_size,
@@ -93,18 +93,6 @@ def convert_llama(
         took_s=time.monotonic() - began_s,
         types=types,
         notes=vocabulary.notes,
-    )
-
-
-def types_of(path: Path) -> tuple[TypeShare, ...]:
-    """Read from a GGUF of our own which types its tensors have, most bytes first."""
-    tensors, sizes = Counter[str](), Counter[str]()
-    for tensor in gguf.GGUFReader(path).tensors:
-        tensors[tensor.tensor_type.name] += 1
-        sizes[tensor.tensor_type.name] += int(tensor.n_bytes)
-    return tuple(
-        TypeShare(type_name=name, tensors=tensors[name], size_bytes=size)
-        for name, size in sizes.most_common()
     )
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_assistant_quantize import gguf_file
-from edge_assistant_quantize.activations import Activations
 from edge_assistant_quantize.errors import WorkshopError
+from edge_assistant_quantize.llm.activations import Activations
 
 _SUMS, _COUNTS = ".in_sum2", ".counts"
 _MAX_BYTES = 1 << 30

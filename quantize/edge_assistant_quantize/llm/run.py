@@ -29,7 +29,7 @@ def run_llama(job: dict[str, Any], what: str, progress: Progress | None) -> dict
     """Let the child do one job; it writes to the file `job["part"]`.
 
     Args:
-        job: see `llama_child`.
+        job: see `child`.
         what: what is being done, for `progress` and in errors: `quantise`.
         progress: told shares in [0, 1] from this thread.
 
@@ -76,7 +76,7 @@ def _started(log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     parents = [str(Path(package.__path__[0]).resolve().parent) for package in packages]
     paths = [*parents, *filter(None, [os.environ.get("PYTHONPATH")])]
     child = subprocess.Popen(
-        [sys.executable, "-m", "edge_assistant_quantize.llama_child"],
+        [sys.executable, "-m", "edge_assistant_quantize.llm.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

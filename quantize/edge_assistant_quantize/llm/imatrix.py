@@ -13,7 +13,7 @@ from edge_assistant.store.hashing import identify
 from edge_assistant.store.headers import inspect
 from edge_assistant_quantize import gguf_file
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.llama_run import run_llama
+from edge_assistant_quantize.llm.run import run_llama
 from edge_assistant_quantize.made import Made, Progress
 from edge_assistant_quantize.outputs import new_file
 

@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_assistant_quantize.bpe_reference import BpeReference
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.gguf_logits import GgufLogits
-from edge_assistant_quantize.llama_reference import LlamaReference
-from edge_assistant_quantize.llama_tokenizer import Vocabulary, read_vocabulary
+from edge_assistant_quantize.llama.bpe_reference import BpeReference
+from edge_assistant_quantize.llama.gguf_logits import GgufLogits
+from edge_assistant_quantize.llama.reference import LlamaReference
+from edge_assistant_quantize.llama.tokenizer import Vocabulary, read_vocabulary
 from edge_assistant_quantize.made import Progress
 
 TEXTS: Final = (

@@ -1,0 +1,1 @@
+"""Language models in GGUF: quantised by llama.cpp, with importance matrices of a text."""
