@@ -85,7 +85,7 @@ def convert_whisper(
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read config.json, and see in preprocessor_config.json that whisper.cpp hears as the model does.
+    """Read config.json, and see in preprocessor_config.json that whisper.cpp hears alike.
 
     Raises:
         ModelCorrupt, ModelNotFound: config.json is missing or no JSON.
@@ -193,14 +193,14 @@ def _refuse_wrong_tensors(stored: dict[str, StoredTensor], hyper: HyperParameter
     for name, tensor in stored.items():
         if tensor.dtype not in FLOATS:
             raise WorkshopError(
-                "tensor-dtype", f"tensor {name!r} is {tensor.dtype}, not one of {', '.join(FLOATS)}",
+                "tensor-dtype", f"tensor {name!r} is {tensor.dtype}, not {', '.join(FLOATS)}",
                 "save the model in one of these",
             )
         shape = shapes.get(name, shapes["decoder.embed_tokens.weight"])
         # (n, 1) of ours is (n,) of theirs.
         if tensor.shape != shape and (*tensor.shape, 1) != shape:
             raise WorkshopError(
-                "tensor-shape", f"tensor {name!r} is {tensor.shape} where config.json asks for {shape}",
+                "tensor-shape", f"tensor {name!r} is {tensor.shape}, not {shape} as config.json has it",
                 "see that config.json belongs to these weights",
             )
     _refuse_another_output(stored)

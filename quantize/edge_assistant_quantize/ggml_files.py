@@ -202,8 +202,11 @@ def pack(values: NDArray[np.float32], type_id: int) -> NDArray[Any]:
 def _is_f32(path: Path) -> bool:
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        start = file.read(_START.size)
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START.size)
+    except OSError:
+        return False
     if len(start) < _START.size:
         return False
     magic, *_, ftype = _START.unpack(start)

@@ -1,7 +1,7 @@
 """Whisper in fewer bits: whisper.cpp's ggml files from F32 or F16 to packed types.
 
-The rule is upstream's: weights of two dimensions are packed; positional embeddings, biases and norms
-stay F32, and convolutions F16 (they have three dimensions, and their rows of 3 make no block).
+The rule is upstream's: weights of two dimensions are packed; positional embeddings, biases and
+norms stay F32, and convolutions F16 (they have three dimensions; rows of 3 make no block).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ TARGETS: Final = {
     "q4_1": (3, 2003),
     "q4_0": (2, 2002),
 }
-"""Types by name: ggml's number of the element type, and what the file says of itself (its own number
-of the type, plus 1000 times the version of the blocks). K-quants are not among them: `gguf` unpacks
-them, but cannot make them."""
+"""Types by name: ggml's number of the element type, and what the file says of itself (its own
+number of the type, plus 1000 times the version of the blocks). K-quants are not among them: `gguf`
+unpacks them, but cannot make them."""
 
 
 def quantise_whisper(
@@ -76,7 +76,7 @@ def quantise_whisper(
     with new_file(output, source, overwrite=overwrite) as part:
         ggml_files.write(part, _retyped(model, type_id, ftype), progress)
         made = _checked(part, source)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if model.weight_type not in (F32, F16):
         notes = (f"made of {TYPES[model.weight_type][0]}: the error of both roundings is in it",)
     return Made(
@@ -168,7 +168,7 @@ def _refuse_what_makes_no_sense(
         if target_type(tensor, type_id) == type_id and row % block:
             raise WorkshopError(
                 "rows-no-blocks",
-                f"{wanted} packs {block} weights of a row together; {tensor.name} has rows of {row}",
+                f"{wanted} packs {block} weights of a row together; rows of {tensor.name}: {row}",
                 "this model stays F16",
             )
 

@@ -25,7 +25,7 @@ INDEX: Final = "model.safetensors.index.json"
 
 _LENGTH: Final = struct.Struct("<Q")
 _MAX_HEADER_BYTES: Final = 1 << 20
-"""Whisper large, of 1,259 tensors, has 150 KB; the format would allow 100 MB, which takes seconds."""
+"""Whisper large, of 1,259 tensors, has 150 KB; the format allows 100 MB, which takes seconds."""
 _MAX_INDEX_BYTES: Final = 1 << 20
 _MAX_DIMS: Final = 8
 _MAX_ELEMENTS: Final = 1 << 40

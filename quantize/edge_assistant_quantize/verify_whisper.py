@@ -2,10 +2,10 @@
 
     python -m edge_assistant_quantize.verify_whisper FOLDER MODEL.bin SOUND.wav
 
-The reference (numpy, Hugging Face's tensors) hears the sound and decodes greedily; whisper.cpp hears
-the same samples, through the mel filters of its file, is given the same tokens one by one, and its
-scores of the whole vocabulary are compared at every step. Swapped, transposed or misnamed tensors
-load without a word and are found here: they move the scores by as much as they spread.
+The reference (numpy, Hugging Face's tensors) hears the sound and decodes greedily; whisper.cpp
+hears the same samples, through the mel filters of its file, is given the same tokens one by one, and
+its scores of the whole vocabulary are compared at every step. Swapped, transposed or misnamed
+tensors load without a word, and are found here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """Mean difference as a share of the spread: near 1 for a model that has nothing in common."""
+        """Mean difference as a share of the spread: about 1 for two unrelated models."""
         return self.mean_abs / self.spread
 
     @property
@@ -112,8 +112,9 @@ def verify_whisper(
     wanted = reference.logits(said[:-1], encoded)[len(prompt) - 1 :]
     got = _scores(model, audio, prompt, said[len(prompt) : -1])
     if got.shape != wanted.shape:
-        raise _fails(model, f"it has {got.shape[1]} tokens where the checkpoint has {wanted.shape[1]}")
-    difference = np.abs(got - wanted)
+        raise _fails(model, f"{got.shape[1]} tokens, not {wanted.shape[1]} as the checkpoint")
+    with np.errstate(invalid="ignore"):  # scores that are no numbers agree with nothing
+        difference = np.abs(got - wanted)
     return Agreement(
         tokens=tuple(said[len(prompt) :]),
         same_tokens=int((got.argmax(axis=1) == wanted.argmax(axis=1)).sum()),
@@ -147,7 +148,7 @@ def weight_error(folder: Path, model: Path) -> WeightError:
 
 
 def _prompt(n_vocab: int) -> list[int]:
-    """Start of transcript, English, transcribe, no timestamps; English-only models know two of them.
+    """Start of transcript, English, transcribe, no timestamps; English-only models know two.
 
     Numbers of `whisper_vocab` in whisper.cpp; 51866 tokens are a language more.
     """

@@ -1,4 +1,4 @@
-"""Which tensors a Whisper has: whisper.cpp's names and shapes, and Hugging Face's names for them."""
+"""Which tensors a Whisper has: whisper.cpp's names and shapes, and Hugging Face's names."""
 
 from __future__ import annotations
 

@@ -76,7 +76,8 @@ class WhisperReference:
         heads = int(self._config[f"{side}_attention_heads"])
         width = states.shape[1] // heads
         queries = self._linear(f"{name}.q_proj", states) * np.float32(width**-0.5)
-        keys, values = self._linear(f"{name}.k_proj", others), self._linear(f"{name}.v_proj", others)
+        keys = self._linear(f"{name}.k_proj", others)
+        values = self._linear(f"{name}.v_proj", others)
         mixed = np.empty_like(queries)
         for head in range(heads):
             part = slice(head * width, (head + 1) * width)
@@ -100,7 +101,9 @@ class WhisperReference:
 
     def _linear(self, name: str, states: Floats) -> Floats:
         product = states @ self._weight(f"{name}.weight").T
-        return product + self._weight(f"{name}.bias") if f"{name}.bias" in self._tensors else product
+        # The keys have none.
+        has_bias = f"{name}.bias" in self._tensors
+        return product + self._weight(f"{name}.bias") if has_bias else product
 
     def _norm(self, name: str, states: Floats) -> Floats:
         centred = states - states.mean(axis=1, keepdims=True)

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from edge_assistant.errors import ModelNotFound
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.safetensors_files import read_json
 
@@ -22,8 +23,7 @@ _LOOKED_UP: Final = (b" ", b" -", b" '")
 
 
 def num_ordinary(n_vocab: int) -> int:
-    """Tokens in front of <|endoftext|>, which is the first special one: 50256 in English-only models,
-    50257 in multilingual ones (`whisper_vocab` in whisper.cpp)."""
+    """Tokens in front of <|endoftext|>, the first special one (`whisper_vocab` in whisper.cpp)."""
     return 50256 if n_vocab == 51864 else 50257
 
 
@@ -36,9 +36,15 @@ def read_tokens(folder: Path, n_vocab: int) -> tuple[bytes, ...]:
     """
     if (folder / "vocab.json").is_file():
         ids: Any = read_json(folder / "vocab.json", _MAX_VOCABULARY_BYTES)
-    else:
+    elif (folder / "tokenizer.json").is_file():
         model = read_json(folder / "tokenizer.json", _MAX_TOKENIZER_BYTES).get("model")
         ids = model.get("vocab") if isinstance(model, dict) else None
+    else:
+        raise ModelNotFound(
+            "file-missing",
+            f"{folder} has neither vocab.json nor tokenizer.json",
+            "put one of them into the folder",
+        )
     if not isinstance(ids, dict):
         raise _unusable("no vocabulary in tokenizer.json")
     count = num_ordinary(n_vocab)
@@ -69,7 +75,7 @@ def _bytes_of(text: str) -> bytes:
 
 @cache
 def byte_of_letter() -> dict[str, int]:
-    """GPT-2's letters: printable bytes stand for themselves, the others for 256 and on, in order."""
+    """GPT-2's letters: printable bytes stand for themselves, the others for 256 and on."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {

@@ -128,7 +128,7 @@ def safetensors(weights: Arrays, dtype: str = "F32") -> bytes:
 
 
 def whisper_vocabulary(n_vocab: int) -> dict[str, int]:
-    """Ordinary tokens in GPT-2's letters: all bytes, what whisper.cpp looks up, numbers, the end."""
+    """Ordinary tokens in GPT-2's letters: all bytes, what whisper.cpp needs, numbers, the end."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     letters = [chr(byte) for byte in plain] + [chr(256 + i) for i in range(256 - len(plain))]
     texts = [*letters, "\u0120-", "\u0120'"]

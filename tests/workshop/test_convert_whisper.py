@@ -365,7 +365,7 @@ def outcome(path: Path, data: bytes) -> str:
     except ModelCorrupt as error:
         return error.code
     except ValueError:
-        return "read"  # a dtype of the right size that holds no weights, which the converter refuses
+        return "read"  # a dtype of that size which holds no weights: refused later
     assert sum(sizes) * 2 <= len(data)
     return "read"
 

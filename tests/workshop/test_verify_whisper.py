@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant_quantize import ggml_files
@@ -117,23 +118,32 @@ def test_fewer_bits_are_further_off(tmp_path: Path) -> None:
     assert shares == sorted(shares)
 
 
-def test_a_file_that_whisper_cpp_dies_of_is_an_error_here(tmp_path: Path) -> None:
-    """It throws where the token for a space is missing; the header checks do not look for it."""
+def test_scores_that_are_no_numbers_agree_with_nothing(tmp_path: Path) -> None:
     folder = build(tmp_path, width=32, heads=1)
     model = ggml_files.read(convert_whisper(folder, tmp_path / "model.bin").path)
-    huge = [spoilt(each, np.inf) if each.name == "encoder.conv1.weight" else each
-            for each in model.tensors]  # fmt: skip
-    ggml_files.write(tmp_path / "spoilt.bin", replace(model, tensors=tuple(huge)))
-    try:
-        found = verify_whisper(folder, tmp_path / "spoilt.bin", sound(), steps=STEPS)
-    except WorkshopError as error:
-        assert error.code == "model-does-not-run"  # noqa: PT017
-    else:
-        assert not found.agrees
+    tensors = tuple(
+        spoilt(each, np.inf) if each.name == "encoder.conv1.weight" else each
+        for each in model.tensors
+    )
+    ggml_files.write(tmp_path / "spoilt.bin", replace(model, tensors=tensors))
+    assert not verify_whisper(folder, tmp_path / "spoilt.bin", sound(), steps=STEPS).agrees
+
+
+def test_a_child_that_fails_is_an_error_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build(tmp_path, width=32, heads=1)
+    made = convert_whisper(folder, tmp_path / "model.bin")
+    monkeypatch.setattr(
+        "edge_assistant_quantize.verify_whisper._library", lambda: tmp_path / "nothing.so"
+    )
+    with pytest.raises(WorkshopError, match="nothing.so") as caught:
+        verify_whisper(folder, made.path, sound(), steps=STEPS)
+    assert caught.value.code == "model-does-not-run"
 
 
 def spoilt(tensor: Tensor, value: float) -> Tensor:
-    def load() -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
+    def load() -> NDArray[np.float16]:
         return np.full(tensor.shape, value, dtype=np.float16)
 
     return replace(tensor, load=load)
