@@ -200,7 +200,7 @@ def _refuse_wrong_tensors(stored: dict[str, StoredTensor], hyper: HyperParameter
         # (n, 1) of ours is (n,) of theirs.
         if tensor.shape != shape and (*tensor.shape, 1) != shape:
             raise WorkshopError(
-                "tensor-shape", f"tensor {name!r} is {tensor.shape}, not {shape} as config.json has it",
+                "tensor-shape", f"tensor {name!r} is {tensor.shape}, and by config.json {shape}",
                 "see that config.json belongs to these weights",
             )
     _refuse_another_output(stored)

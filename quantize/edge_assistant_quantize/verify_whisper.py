@@ -3,8 +3,8 @@
     python -m edge_assistant_quantize.verify_whisper FOLDER MODEL.bin SOUND.wav
 
 The reference (numpy, Hugging Face's tensors) hears the sound and decodes greedily; whisper.cpp
-hears the same samples, through the mel filters of its file, is given the same tokens one by one, and
-its scores of the whole vocabulary are compared at every step. Swapped, transposed or misnamed
+hears the same samples, through the mel filters of its file, is given the same tokens one by one,
+and its scores of the whole vocabulary are compared at every step. Swapped, transposed or misnamed
 tensors load without a word, and are found here.
 """
 

@@ -12,10 +12,30 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_void_p
+from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int32, c_size_t, c_void_p
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class ContextParams(ctypes.Structure):
+    """`whisper_context_params` of whisper.h.
+
+    Flash attention, its default, pads the keys with zeros up to a multiple of 256 and gives these
+    their share of the attention; what is compared here is the model, so it is switched off.
+    """
+
+    _fields_ = (
+        ("use_gpu", c_bool),
+        ("flash_attn", c_bool),
+        ("gpu_device", c_int),
+        ("dtw_token_timestamps", c_bool),
+        ("dtw_aheads_preset", c_int),
+        ("dtw_n_top", c_int),
+        ("dtw_aheads_n_heads", c_size_t),
+        ("dtw_aheads_heads", c_void_p),
+        ("dtw_mem_size", c_size_t),
+    )
 
 
 def scores(library: str, model: str, audio: NDArray[np.float32], prompt: list[int],
@@ -29,7 +49,10 @@ def scores(library: str, model: str, audio: NDArray[np.float32], prompt: list[in
     import _pywhispercpp  # noqa: F401
 
     whisper = _interface(ctypes.CDLL(library))
-    context = whisper.whisper_init_from_file(model.encode())
+    options = whisper.whisper_context_default_params()
+    options.use_gpu = False
+    options.flash_attn = False
+    context = whisper.whisper_init_from_file_with_params(model.encode(), options)
     if not context:
         raise RuntimeError("whisper.cpp refuses the file")
     samples = np.ascontiguousarray(audio, dtype=np.float32)
@@ -55,8 +78,9 @@ def scores(library: str, model: str, audio: NDArray[np.float32], prompt: list[in
 
 def _interface(library: ctypes.CDLL) -> ctypes.CDLL:
     """Declare what `whisper.h` declares."""
-    library.whisper_init_from_file.argtypes = [c_char_p]
-    library.whisper_init_from_file.restype = c_void_p
+    library.whisper_context_default_params.restype = ContextParams
+    library.whisper_init_from_file_with_params.argtypes = [c_char_p, ContextParams]
+    library.whisper_init_from_file_with_params.restype = c_void_p
     library.whisper_free.argtypes = [c_void_p]
     library.whisper_pcm_to_mel.argtypes = [c_void_p, POINTER(c_float), c_int, c_int]
     library.whisper_encode.argtypes = [c_void_p, c_int, c_int]
