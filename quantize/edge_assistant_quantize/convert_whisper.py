@@ -180,7 +180,8 @@ def _refuse_wrong_tensors(stored: dict[str, StoredTensor], hyper: HyperParameter
     missing = [name for name in shapes if name not in stored]
     if missing:
         raise WorkshopError(
-            "tensor-missing", f"{len(missing)} tensors are missing, {missing[0]!r} is one",
+            "tensor-missing",
+            f"{len(missing)} tensors are missing, {missing[0]!r} is one",
             "see that config.json belongs to these weights",
         )
     unknown = sorted(stored.keys() - shapes.keys() - {OUTPUT_PROJECTION})
@@ -193,14 +194,16 @@ def _refuse_wrong_tensors(stored: dict[str, StoredTensor], hyper: HyperParameter
     for name, tensor in stored.items():
         if tensor.dtype not in FLOATS:
             raise WorkshopError(
-                "tensor-dtype", f"tensor {name!r} is {tensor.dtype}, not {', '.join(FLOATS)}",
+                "tensor-dtype",
+                f"tensor {name!r} is {tensor.dtype}, not {', '.join(FLOATS)}",
                 "save the model in one of these",
             )
         shape = shapes.get(name, shapes["decoder.embed_tokens.weight"])
         # (n, 1) of ours is (n,) of theirs.
         if tensor.shape != shape and (*tensor.shape, 1) != shape:
             raise WorkshopError(
-                "tensor-shape", f"tensor {name!r} is {tensor.shape}, and by config.json {shape}",
+                "tensor-shape",
+                f"tensor {name!r} is {tensor.shape}, and by config.json {shape}",
                 "see that config.json belongs to these weights",
             )
     _refuse_another_output(stored)

@@ -233,9 +233,7 @@ def _parse(source: ByteSource, path: Path) -> WhisperFile:
     )
 
 
-def _read_tokens(
-    source: ByteSource, position: int, count: int
-) -> tuple[tuple[bytes, ...], int]:
+def _read_tokens(source: ByteSource, position: int, count: int) -> tuple[tuple[bytes, ...], int]:
     tokens: list[bytes] = []
     while len(tokens) < count:
         block, at = source.peek(position), 0

@@ -67,7 +67,8 @@ def quantise_whisper(
     started_s = perf_counter()
     if type_name.lower() not in TARGETS:
         raise WorkshopError(
-            "type-unknown", f"whisper.cpp's files are not made in {type_name!r} here",
+            "type-unknown",
+            f"whisper.cpp's files are not made in {type_name!r} here",
             f"choose one of {', '.join(TARGETS)}",
         )
     type_id, ftype = TARGETS[type_name.lower()]

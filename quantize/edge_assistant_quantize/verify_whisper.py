@@ -99,9 +99,7 @@ def verify_whisper(
     stored = read_tensors(folder)
     inspect(model, "ggml")
     audio = sanitize(audio[:SPAN_FRAMES])
-    reference = WhisperReference(
-        {name: tensor.values for name, tensor in stored.items()}, config
-    )
+    reference = WhisperReference({name: tensor.values for name, tensor in stored.items()}, config)
     columns = 2 * int(config["max_source_positions"])
     picture = log_mel(audio, mel_filters(int(config["num_mel_bins"])))[:, :columns]
     encoded = reference.encode(picture)
@@ -206,7 +204,8 @@ def _library() -> Path:
     found.sort(key=lambda path: not path.parent.name.endswith((".libs", ".dylibs")))
     if not found:
         raise WorkshopError(
-            "whisper-library-missing", "pywhispercpp is installed without whisper.cpp's library",
+            "whisper-library-missing",
+            "pywhispercpp is installed without whisper.cpp's library",
             "pip install --force-reinstall pywhispercpp",
         )
     return found[0]
@@ -214,7 +213,8 @@ def _library() -> Path:
 
 def _fails(model: Path, reason: str) -> WorkshopError:
     return WorkshopError(
-        "model-does-not-run", f"whisper.cpp cannot run {model.name}: {reason}",
+        "model-does-not-run",
+        f"whisper.cpp cannot run {model.name}: {reason}",
         "convert the checkpoint again",
     )
 

@@ -38,8 +38,9 @@ class ContextParams(ctypes.Structure):
     )
 
 
-def scores(library: str, model: str, audio: NDArray[np.float32], prompt: list[int],
-           tokens: list[int]) -> NDArray[np.float32]:
+def scores(
+    library: str, model: str, audio: NDArray[np.float32], prompt: list[int], tokens: list[int]
+) -> NDArray[np.float32]:
     """Scores (1 + len(tokens), vocabulary) behind the prompt, and behind each token after it.
 
     Raises:

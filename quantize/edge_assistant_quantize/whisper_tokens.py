@@ -85,6 +85,7 @@ def byte_of_letter() -> dict[str, int]:
 
 def _unusable(fault: str) -> WorkshopError:
     return WorkshopError(
-        "vocabulary-unusable", f"this is not Whisper's vocabulary: {fault}",
+        "vocabulary-unusable",
+        f"this is not Whisper's vocabulary: {fault}",
         "put vocab.json or tokenizer.json of the model into the folder",
     )

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edge_assistant_quantize import ggml_files, safetensors_files
+from edge_assistant_quantize.convert_whisper import convert_whisper
+from edge_assistant_quantize.mel import mel_filters
+from edge_assistant_quantize.whisper_tokens import byte_of_letter
 from numpy.typing import NDArray
 
 from edge_assistant.errors import EdgeAssistantError, ModelCorrupt, ModelNotFound
 from edge_assistant.store.headers import inspect
 from edge_assistant.turn_detector import logmel
-from edge_assistant_quantize import ggml_files, safetensors_files
-from edge_assistant_quantize.convert_whisper import convert_whisper
-from edge_assistant_quantize.mel import mel_filters
-from edge_assistant_quantize.whisper_tokens import byte_of_letter
 from tests.workshop.hf_whisper import (
     ENGLISH,
     MULTILINGUAL,
@@ -368,4 +368,3 @@ def outcome(path: Path, data: bytes) -> str:
         return "read"  # a dtype of that size which holds no weights: refused later
     assert sum(sizes) * 2 <= len(data)
     return "read"
-

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edge_assistant_quantize import ggml_files
 
 from edge_assistant.errors import ModelCorrupt, ModelNotFound
 from edge_assistant.store.headers.tensor_types import tensor_bytes
-from edge_assistant_quantize import ggml_files
 from tests.fakes.model_files import HTML, ggml_whisper, whisper_tensors
 
 FTYPES = {1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1"}

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edge_assistant_quantize import ggml_files
+from edge_assistant_quantize.convert_whisper import convert_whisper
+from edge_assistant_quantize.errors import WorkshopError
+from edge_assistant_quantize.ggml_files import STAYS_F32
+from edge_assistant_quantize.quantise_whisper import TARGETS, quantise_whisper
 from gguf import quants
 from gguf.constants import GGMLQuantizationType
 from numpy.typing import NDArray
 
 from edge_assistant.errors import EdgeAssistantError, ModelCorrupt
 from edge_assistant.store.headers import inspect
-from edge_assistant_quantize import ggml_files
-from edge_assistant_quantize.convert_whisper import convert_whisper
-from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.ggml_files import STAYS_F32
-from edge_assistant_quantize.quantise_whisper import TARGETS, quantise_whisper
 from tests.fakes.model_files import ggml_whisper
 from tests.workshop.hf_whisper import random_weights, whisper_config, write_folder
 from tests.workshop.test_ggml_files import small_file, spoil

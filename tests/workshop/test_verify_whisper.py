@@ -9,9 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
-from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant_quantize import ggml_files
 from edge_assistant_quantize.convert_whisper import convert_whisper
 from edge_assistant_quantize.errors import WorkshopError
@@ -19,6 +16,9 @@ from edge_assistant_quantize.ggml_files import Tensor
 from edge_assistant_quantize.quantise_whisper import quantise_whisper
 from edge_assistant_quantize.verify_whisper import verify_whisper, weight_error
 from edge_assistant_quantize.whisper_reference import _gelu
+from numpy.typing import NDArray
+
+from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from tests.workshop.hf_whisper import (
     ENGLISH,
     MULTILINGUAL,
@@ -137,7 +137,7 @@ def test_a_child_that_fails_is_an_error_here(
     monkeypatch.setattr(
         "edge_assistant_quantize.verify_whisper._library", lambda: tmp_path / "nothing.so"
     )
-    with pytest.raises(WorkshopError, match="nothing.so") as caught:
+    with pytest.raises(WorkshopError, match=r"nothing\.so") as caught:
         verify_whisper(folder, made.path, sound(), steps=STEPS)
     assert caught.value.code == "model-does-not-run"
 
