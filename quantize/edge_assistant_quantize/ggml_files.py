@@ -191,7 +191,7 @@ def pack(values: NDArray[np.float32], type_id: int) -> NDArray[Any]:
             F32: whisper.cpp would compute with infinities.
     """
     limit = np.finfo(np.float32).max if type_id == F32 else _LARGEST_F16
-    # Not `> limit`: that is false for NaN.
+    # Not `> limit`: NaN is not larger than anything.
     if not bool(np.all(np.abs(values) <= limit)):
         raise ValueError("weights that are infinite, not a number, or beyond float16")
     # Blocks of tiny weights divide by a scale that underflows; it is stored as 0, and so are they.

@@ -83,7 +83,9 @@ class WhisperReference:
             part = slice(head * width, (head + 1) * width)
             scores = queries[:, part] @ keys[:, part].T
             if is_causal:
-                scores = np.where(np.tri(*scores.shape, dtype=bool), scores, np.float32(-np.inf))
+                scores = np.where(
+                    np.tri(*scores.shape, dtype=np.bool_), scores, np.float32(-np.inf)
+                )
             scores = np.exp(scores - scores.max(axis=1, keepdims=True))
             mixed[:, part] = scores @ values[:, part] / scores.sum(axis=1, keepdims=True)
         return self._linear(f"{name}.out_proj", mixed)
@@ -109,7 +111,8 @@ class WhisperReference:
         centred = states - states.mean(axis=1, keepdims=True)
         variance = np.square(centred).mean(axis=1, keepdims=True)
         normal = centred / np.sqrt(variance + _EPSILON)
-        return normal * self._weight(f"{name}.weight") + self._weight(f"{name}.bias")
+        scaled = normal * self._weight(f"{name}.weight") + self._weight(f"{name}.bias")
+        return np.asarray(scaled, dtype=np.float32)
 
     def _weight(self, name: str) -> Floats:
         if name not in self._read:

@@ -307,7 +307,23 @@ class TestHostileSafetensors:
     def test_numbers_that_lie(self, tmp_path: Path) -> None:
         path = tmp_path / "model.safetensors"
         rng = random.Random(12)
-        odd = [-1, 0, 1, 31, 33, 1 << 31, 1 << 63, 1 << 64, 10**300, 1.5, True, None, "8", [], {}]
+        odd: list[Any] = [
+            -1,
+            0,
+            1,
+            31,
+            33,
+            1 << 31,
+            1 << 63,
+            1 << 64,
+            10**300,
+            1.5,
+            True,
+            None,
+            "8",
+            [],
+            {},
+        ]
         (length,) = struct.unpack_from("<Q", self.GOOD)
         header = json.loads(self.GOOD[8 : 8 + length])
         for _ in range(400):
