@@ -24,6 +24,7 @@ from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.ggml_files import F16, F32, Tensor, WhisperFile
 from edge_assistant_quantize.made import Made, Progress
 from edge_assistant_quantize.outputs import new_file
+from edge_assistant_quantize.whisper_names import whisper_shapes
 
 TARGETS: Final = {
     "f16": (F16, 1),
@@ -36,6 +37,9 @@ TARGETS: Final = {
 """Types by name: ggml's number of the element type, and what the file says of itself (its own
 number of the type, plus 1000 times the version of the blocks). K-quants are not among them: `gguf`
 unpacks them, but cannot make them."""
+
+_MAX_LAYERS: Final = 64
+_MAX_HEADS: Final = 64
 
 
 def quantise_whisper(
@@ -62,7 +66,7 @@ def quantise_whisper(
     Raises:
         ModelCorrupt, ModelNotFound: the source cannot be read.
         WorkshopError: `type-unknown`, `type-same`, `upcast`, `requantise`, `rows-no-blocks`,
-            `weights-not-finite`, `source-unusable`, and those of `new_file`.
+            `weights-not-finite`, and those of `new_file`.
     """
     started_s = perf_counter()
     if type_name.lower() not in TARGETS:
@@ -73,10 +77,13 @@ def quantise_whisper(
         )
     type_id, ftype = TARGETS[type_name.lower()]
     model = ggml_files.read(source, with_f32=True)
+    if model.weight_type == F32:
+        _refuse_what_f32_hides(source, model)
     _refuse_what_makes_no_sense(source, model, type_id, allow_requantize)
     with new_file(output, source, overwrite=overwrite) as part:
         ggml_files.write(part, _retyped(model, type_id, ftype), progress)
-        made = _checked(part, source)
+        inspect(part, "ggml")
+        made = ggml_files.read(part)
     notes: tuple[str, ...] = ()
     if model.weight_type not in (F32, F16):
         notes = (f"made of {TYPES[model.weight_type][0]}: the error of both roundings is in it",)
@@ -127,18 +134,31 @@ def _retyped(model: WhisperFile, type_id: int, ftype: int) -> WhisperFile:
     )
 
 
-def _checked(part: Path, source: Path) -> WhisperFile:
-    """The file just made, after the checks that whisper.cpp's files go through in the store."""
-    try:
-        inspect(part, "ggml")
-    except ModelCorrupt as error:
-        # An F32 source was read without these checks: see `ggml_files.read`.
-        raise WorkshopError(
-            "source-unusable",
-            f"{source.name} makes no file that whisper.cpp could load: {error.message}",
-            "get the model again",
-        ) from error
-    return ggml_files.read(part)
+def _refuse_what_f32_hides(source: Path, model: WhisperFile) -> None:
+    """Check here what the header checks would have, had they not let an F32 file pass.
+
+    The file that is made of it goes through all of them in the end.
+    """
+    hyper = model.hyper_parameters
+    width = hyper.n_audio_state
+    is_sound = (
+        hyper.n_text_state == width
+        and 51864 <= hyper.n_vocab <= 51866
+        and 1 <= hyper.n_audio_layer <= _MAX_LAYERS
+        and 1 <= hyper.n_text_layer <= _MAX_LAYERS
+        and all(
+            1 <= heads <= _MAX_HEADS and width % heads == 0
+            for heads in (hyper.n_audio_head, hyper.n_text_head)
+        )
+        and all(tensor.type_id == F32 for tensor in model.tensors)
+        and {tensor.name: tensor.shape for tensor in model.tensors} == whisper_shapes(hyper)
+    )
+    if not is_sound:
+        raise ModelCorrupt(
+            "header-invalid",
+            f"{source.name} (ggml): its tensors are not those of a Whisper with these numbers",
+            "",
+        )
 
 
 def _refuse_what_makes_no_sense(

@@ -24,8 +24,10 @@ SINGLE: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
 
 _LENGTH: Final = struct.Struct("<Q")
-_MAX_HEADER_BYTES: Final = 1 << 20
-"""Whisper large, of 1,259 tensors, has 150 KB; the format allows 100 MB, which takes seconds."""
+_MAX_HEADER_BYTES: Final = 3 << 17
+"""393 KB. Whisper large, of 1,259 tensors, needs some 170; the format would allow 100 MB, and these
+take seconds to parse."""
+_MAX_TENSORS: Final = 4096
 _MAX_INDEX_BYTES: Final = 1 << 20
 _MAX_DIMS: Final = 8
 _MAX_ELEMENTS: Final = 1 << 40
@@ -174,6 +176,7 @@ def _tensors(
     header.pop("__metadata__", None)
     tensors: dict[str, StoredTensor] = {}
     spans: list[tuple[int, int]] = []
+    need(len(header) <= _MAX_TENSORS, f"{len(header)} tensors")
     for name, entry in header.items():
         need(isinstance(entry, dict), f"{name[:64]!r} is no tensor")
         dtype, shape, span = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -92,18 +93,29 @@ class TestF32:
             assert tensors["encoder.conv1.bias"].type_name == "F32"
 
     def test_what_is_no_whisper_inside_leaves_no_file(self, tmp_path: Path) -> None:
-        """The header checks refuse F32 for its type alone; so the file made of it is checked."""
+        """The header checks refuse F32 for its type alone, so theirs come in two parts here."""
         data = ggml_whisper(ftype=0)
+        last = data.rindex(b"decoder.blocks.0.cross_attn.out.bias")
         path, output = tmp_path / "f32.bin", tmp_path / "small.bin"
         for spoiled in (
             data.replace(b"encoder.ln_post.bias", b"encoder.ln_post.bios"),
-            data[: data.rindex(b"decoder.blocks.0.cross_attn.out.bias") - 16],
+            data[: last - 16],
+            with_number(data, 1, 51867),
+            with_number(data, 3, 64),
+            with_number(data, 4, 7),
+            with_number(data, 5, 1 << 30),
         ):
             path.write_bytes(spoiled)
-            with pytest.raises(WorkshopError) as caught:
+            with pytest.raises(ModelCorrupt) as caught:
                 quantise_whisper(path, output, "q8_0")
-            assert caught.value.code == "source-unusable"
+            assert caught.value.code == "header-invalid"
+            assert path.name in caught.value.message
             assert list(tmp_path.iterdir()) == [path]
+
+
+def with_number(data: bytes, index: int, value: int) -> bytes:
+    """Another number among the first twelve."""
+    return data[: 4 * index] + struct.pack("<i", value) + data[4 * index + 4 :]
 
 
 class TestRefusals:
