@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -217,3 +221,24 @@ def test_spoiled_sources_leave_no_file(tmp_path: Path) -> None:
                 quantise_whisper(path, output, "q4_1")
     assert refused > 80
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_kill_leaves_no_output(source: Path, tmp_path: Path) -> None:
+    """Killed in the middle of the work; the next call clears away what was left of it."""
+    output = tmp_path / "small.bin"
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from edge_assistant_quantize.quantise_whisper import quantise_whisper\n"
+        "def die(_, share):\n"
+        "    if share > 0.5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "quantise_whisper(Path(sys.argv[1]), Path(sys.argv[2]), 'q8_0', progress=die)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(source), str(output)], env=environment, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert not output.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    quantise_whisper(source, output, "q8_0")
+    assert list(tmp_path.iterdir()) == [output]
