@@ -48,6 +48,7 @@ def new_file(path: Path, *sources: Path, overwrite: bool = False) -> Iterator[Pa
             part.unlink(missing_ok=True)
     except OSError as error:
         raise WorkshopError(
-            "output-unwritable", f"{path} cannot be written: {error.strerror or error}",
+            "output-unwritable",
+            f"{path} cannot be written: {error.strerror or error}",
             "choose a folder that is there, with room in it",
         ) from error
