@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_assistant_quantize import ggml_files, safetensors_files
-from edge_assistant_quantize.convert_whisper import convert_whisper
-from edge_assistant_quantize.mel import mel_filters
-from edge_assistant_quantize.whisper_tokens import byte_of_letter
+from edge_assistant_quantize import safetensors_files
+from edge_assistant_quantize.whisper import ggml_files
+from edge_assistant_quantize.whisper.convert import convert_whisper
+from edge_assistant_quantize.whisper.mel import mel_filters
+from edge_assistant_quantize.whisper.tokens import byte_of_letter
 from numpy.typing import NDArray
 
 from edge_assistant.errors import EdgeAssistantError, ModelCorrupt, ModelNotFound

@@ -1,6 +1,6 @@
 """A child process: the scores of a ggml file for given tokens, from whisper.cpp's own library.
 
-    python -P whisper_steps.py LIBRARY MODEL JOB.npz SCORES.npy
+    python -P child.py LIBRARY MODEL JOB.npz SCORES.npy
 
 pywhispercpp gives out one score of them all (its binding takes the pointer for a number), so this
 calls the C interface of the library in its wheel. A process of its own, because a model that is

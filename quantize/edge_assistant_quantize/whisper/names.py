@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge_assistant_quantize.ggml_files import EMBEDDING, HyperParameters
+from edge_assistant_quantize.whisper.ggml_files import EMBEDDING, HyperParameters
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_assistant_quantize import ggml_files
+from edge_assistant_quantize.whisper import ggml_files
 
 from edge_assistant.errors import ModelCorrupt, ModelNotFound
 from edge_assistant.store.headers.tensor_types import tensor_bytes

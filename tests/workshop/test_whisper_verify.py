@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_assistant_quantize import ggml_files
-from edge_assistant_quantize.convert_whisper import convert_whisper
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.ggml_files import Tensor
-from edge_assistant_quantize.quantise_whisper import quantise_whisper
-from edge_assistant_quantize.verify_whisper import verify_whisper, weight_error
-from edge_assistant_quantize.whisper_reference import _gelu
+from edge_assistant_quantize.whisper import ggml_files
+from edge_assistant_quantize.whisper.convert import convert_whisper
+from edge_assistant_quantize.whisper.ggml_files import Tensor
+from edge_assistant_quantize.whisper.quantise import quantise_whisper
+from edge_assistant_quantize.whisper.reference import _gelu
+from edge_assistant_quantize.whisper.verify import verify_whisper, weight_error
 from numpy.typing import NDArray
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
@@ -135,7 +135,7 @@ def test_a_child_that_fails_is_an_error_here(
     folder = build(tmp_path, width=32, heads=1)
     made = convert_whisper(folder, tmp_path / "model.bin")
     monkeypatch.setattr(
-        "edge_assistant_quantize.verify_whisper._library", lambda: tmp_path / "nothing.so"
+        "edge_assistant_quantize.whisper.verify._library", lambda: tmp_path / "nothing.so"
     )
     with pytest.raises(WorkshopError, match=r"nothing\.so") as caught:
         verify_whisper(folder, made.path, sound(), steps=STEPS)

@@ -1,6 +1,6 @@
 """Holds a ggml file against the checkpoint that it was made of, by running both on the same sound.
 
-    python -m edge_assistant_quantize.verify_whisper FOLDER MODEL.bin SOUND.wav
+    python -m edge_assistant_quantize.whisper.verify FOLDER MODEL.bin SOUND.wav
 
 The reference (numpy, Hugging Face's tensors) hears the sound and decodes greedily; whisper.cpp
 hears the same samples, through the mel filters of its file, is given the same tokens one by one,
@@ -25,13 +25,13 @@ from edge_assistant.audio.files import read_sound
 from edge_assistant.audio.format import Samples, sanitize
 from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.store.headers import inspect
-from edge_assistant_quantize import ggml_files, whisper_steps
-from edge_assistant_quantize.convert_whisper import read_config, read_tensors
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.mel import HOP_FRAMES, SPAN_FRAMES, log_mel, mel_filters
-from edge_assistant_quantize.whisper_names import theirs
-from edge_assistant_quantize.whisper_reference import WhisperReference
-from edge_assistant_quantize.whisper_tokens import num_ordinary
+from edge_assistant_quantize.whisper import child, ggml_files
+from edge_assistant_quantize.whisper.convert import read_config, read_tensors
+from edge_assistant_quantize.whisper.mel import HOP_FRAMES, SPAN_FRAMES, log_mel, mel_filters
+from edge_assistant_quantize.whisper.names import theirs
+from edge_assistant_quantize.whisper.reference import WhisperReference
+from edge_assistant_quantize.whisper.tokens import num_ordinary
 
 MAX_SHARE: Final = 0.02
 """An F16 file agrees if its scores are off by at most this share of their spread. Seen on random
@@ -170,7 +170,7 @@ def _scores(
             job, audio=padded, prompt=np.array(prompt, np.int32), tokens=np.array(tokens, np.int32)
         )
         # -P: the folder of that file is no place to import from.
-        program = [sys.executable, "-P", str(whisper_steps.__file__)]
+        program = [sys.executable, "-P", str(child.__file__)]
         try:
             done = subprocess.run(
                 [*program, str(_library()), str(model.absolute()), str(job), str(output)],

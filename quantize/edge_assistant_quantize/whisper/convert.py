@@ -16,16 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_assistant.store.headers import inspect
-from edge_assistant_quantize import ggml_files, safetensors_files
+from edge_assistant_quantize import safetensors_files
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.ggml_files import F16, HyperParameters, Tensor, WhisperFile
 from edge_assistant_quantize.made import Made, Progress
-from edge_assistant_quantize.mel import HOP_FRAMES, N_FFT, mel_filters
 from edge_assistant_quantize.outputs import new_file
-from edge_assistant_quantize.quantise_whisper import packing, target_type
 from edge_assistant_quantize.safetensors_files import FLOATS, StoredTensor, read_json
-from edge_assistant_quantize.whisper_names import theirs, whisper_shapes
-from edge_assistant_quantize.whisper_tokens import read_tokens
+from edge_assistant_quantize.whisper import ggml_files
+from edge_assistant_quantize.whisper.ggml_files import F16, HyperParameters, Tensor, WhisperFile
+from edge_assistant_quantize.whisper.mel import HOP_FRAMES, N_FFT, mel_filters
+from edge_assistant_quantize.whisper.names import theirs, whisper_shapes
+from edge_assistant_quantize.whisper.quantise import packing, target_type
+from edge_assistant_quantize.whisper.tokens import read_tokens
 
 OUTPUT_PROJECTION: Final = "proj_out.weight"
 """Tied to the token embedding: whisper.cpp uses that for both."""

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_assistant_quantize import ggml_files
-from edge_assistant_quantize.convert_whisper import convert_whisper
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.ggml_files import STAYS_F32
-from edge_assistant_quantize.quantise_whisper import TARGETS, quantise_whisper
+from edge_assistant_quantize.whisper import ggml_files
+from edge_assistant_quantize.whisper.convert import convert_whisper
+from edge_assistant_quantize.whisper.ggml_files import STAYS_F32
+from edge_assistant_quantize.whisper.quantise import TARGETS, quantise_whisper
 from gguf import quants
 from gguf.constants import GGMLQuantizationType
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from edge_assistant.errors import EdgeAssistantError, ModelCorrupt
 from edge_assistant.store.headers import inspect
 from tests.fakes.model_files import ggml_whisper
 from tests.workshop.hf_whisper import random_weights, whisper_config, write_folder
-from tests.workshop.test_ggml_files import small_file, spoil
+from tests.workshop.test_whisper_ggml_files import small_file, spoil
 
 PACKED = [name for name in TARGETS if name != "f16"]
 
@@ -228,7 +228,7 @@ def test_a_kill_leaves_no_output(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "small.bin"
     program = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from edge_assistant_quantize.quantise_whisper import quantise_whisper\n"
+        "from edge_assistant_quantize.whisper.quantise import quantise_whisper\n"
         "def die(_, share):\n"
         "    if share > 0.5: os.kill(os.getpid(), signal.SIGKILL)\n"
         "quantise_whisper(Path(sys.argv[1]), Path(sys.argv[2]), 'q8_0', progress=die)\n"

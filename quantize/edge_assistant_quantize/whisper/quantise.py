@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from edge_assistant.errors import ModelCorrupt
 from edge_assistant.store.headers import inspect
 from edge_assistant.store.headers.tensor_types import TYPES
-from edge_assistant_quantize import ggml_files
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.ggml_files import F16, F32, Tensor, WhisperFile
 from edge_assistant_quantize.made import Made, Progress
 from edge_assistant_quantize.outputs import new_file
-from edge_assistant_quantize.whisper_names import whisper_shapes
+from edge_assistant_quantize.whisper import ggml_files
+from edge_assistant_quantize.whisper.ggml_files import F16, F32, Tensor, WhisperFile
+from edge_assistant_quantize.whisper.names import whisper_shapes
 
 TARGETS: Final = {
     "f16": (F16, 1),
