@@ -1,208 +1,238 @@
-"""Tensors of a Hugging Face folder, read in numpy after checks of our own.
+"""Safetensors files, single or in shards, read with numpy alone.
 
-A .safetensors file is 8 bytes of length, that much JSON (name: dtype, shape, data_offsets), and the
-data without gaps. Every number is held against the file before anything is read by it. The folder
-has `model.safetensors`, or several files and `model.safetensors.index.json`.
+The header is parsed and bounded by our own code, and by the rules of the format: the data of the
+tensors lie one behind the other and fill the file, without gap or overlap. Nothing is mapped into
+memory: a file that shrinks meanwhile would end the process with SIGBUS.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_assistant.errors import ModelCorrupt, ModelNotFound
-from edge_assistant.store.headers.source import ByteSource, HeaderFault, need
+from edge_assistant.store.hashing import identify
+from edge_assistant_quantize.errors import WorkshopError
+from edge_assistant_quantize.json_files import parse_object, read_object
 
+Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float16]
+
+_LENGTH = struct.Struct("<Q")
+_MAX_HEADER_BYTES: Final = 1 << 20
+"""Whisper large-v3 has 0.14 MB. The format allows 100 MB, which would take seconds to parse."""
+_MAX_TENSORS: Final = 16_384
+_MAX_NAME_BYTES: Final = 512
+_MAX_DIMS: Final = 8
+_MAX_ELEMENTS: Final = 1 << 40
+_MAX_SHARDS: Final = 256
+_BLOCK_ELEMENTS: Final = 1 << 22
+_TYPE_BYTES: Final = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
+    **dict.fromkeys(("I16", "U16", "F16", "BF16"), 2),
+    **dict.fromkeys(("I32", "U32", "F32"), 4),
+    **dict.fromkeys(("I64", "U64", "F64"), 8),
+}
+_READABLE: Final = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 SINGLE: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
 
-_LENGTH: Final = struct.Struct("<Q")
-_MAX_HEADER_BYTES: Final = 3 << 17
-"""393 KB. Whisper large, of 1,259 tensors, needs some 170; the format would allow 100 MB, and these
-take seconds to parse."""
-_MAX_TENSORS: Final = 4096
-_MAX_INDEX_BYTES: Final = 1 << 20
-_MAX_DIMS: Final = 8
-_MAX_ELEMENTS: Final = 1 << 40
-_BYTES: Final = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1,
-    "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
-    "I32": 4, "U32": 4, "F32": 4,
-    "I64": 8, "U64": 8, "F64": 8,
-}  # fmt: skip
-FLOATS: Final = ("F32", "F16", "BF16")
-"""Element types that can be read as weights."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTensor:
-    """Where a tensor is, and what it is."""
+class LazyTensor:
+    """Where a tensor is; its numbers are read when they are asked for."""
 
-    path: Path
+    name: str
     dtype: str
-    """As the format calls it: `BF16`."""
+    """As the format calls it: `F32`, `F16`, `BF16`, `I64`."""
     shape: tuple[int, ...]
+    path: Path
     offset: int
-    """Of its first byte in the file."""
+    """Of the first byte, from the beginning of the file."""
+    size_bytes: int
 
-    def values(self) -> NDArray[np.float32]:
-        """Read it as float32.
+    @property
+    def elements(self) -> int:
+        """How many numbers it has."""
+        return self.size_bytes // _TYPE_BYTES[self.dtype]
+
+    def read(self, dtype: type[np.float32] | type[np.float16] = np.float32) -> Floats:
+        """Read all numbers, rounded to nearest where `dtype` is coarser than the file's type.
+
+        A number beyond the range of `dtype` becomes infinite. Any thread; besides what it returns
+        it takes about 50 MB.
 
         Raises:
-            ModelCorrupt: the file became shorter.
-            ValueError: its dtype is none of `FLOATS`.
+            WorkshopError: `tensor-type`: the numbers are not floating-point.
+            ModelCorrupt: `file-changed`: the file is not what it was when it was opened.
         """
-        if self.dtype not in FLOATS:
-            raise ValueError(f"{self.dtype} is no weight type")
-        raw = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[self.dtype]
-        count = math.prod(self.shape)
-        data = np.fromfile(self.path, dtype=raw, count=count, offset=self.offset)
-        if data.size < count:
-            raise _corrupt(self.path, "it became shorter while it was read")
-        if self.dtype == "BF16":
-            # The upper half of a float32.
-            data = (data.astype(np.uint32) << 16).view(np.float32)
-        return data.astype(np.float32, copy=False).reshape(self.shape)
+        if self.dtype not in _READABLE:
+            raise WorkshopError(
+                "tensor-type",
+                f"{self.name} in {self.path.name} has type {self.dtype}",
+                "take the checkpoint in float32, float16 or bfloat16",
+            )
+        out: NDArray[Any] = np.empty(self.elements, dtype)
+        stored = np.dtype(_READABLE[self.dtype])
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(self.offset)
+                for start in range(0, len(out), _BLOCK_ELEMENTS):
+                    part = out[start : start + _BLOCK_ELEMENTS]
+                    raw = np.empty(len(part), stored)
+                    if file.readinto(raw.view(np.uint8).data) != raw.nbytes:
+                        raise _changed(self.path)
+                    with np.errstate(over="ignore"):
+                        part[:] = _widened(raw) if self.dtype == "BF16" else raw
+        except OSError as error:
+            raise ModelNotFound(
+                "file-unreadable", f"cannot read {self.path}: {error.strerror}", ""
+            ) from error
+        return out.reshape(self.shape)
 
 
-def read_folder(folder: Path) -> dict[str, StoredTensor]:
-    """Tensors by name, of the one file or of all that the index names.
+def open_tensors(source: Path) -> Mapping[str, LazyTensor]:
+    """Find the tensors of a file, or of a folder with `model.safetensors` or an index of shards.
 
-    Raises:
-        ModelCorrupt: `header-invalid`.
-        ModelNotFound: `weights-missing`: there is neither, or a file of the index is not there.
-    """
-    if (folder / SINGLE).is_file():
-        return read_file(folder / SINGLE)
-    if not (folder / INDEX).is_file():
-        raise ModelNotFound(
-            "weights-missing",
-            f"{folder} has neither {SINGLE} nor {INDEX}",
-            "a checkpoint in PyTorch's own format: model.save_pretrained(FOLDER) writes this one",
-        )
-    where = read_json(folder / INDEX, _MAX_INDEX_BYTES).get("weight_map")
-    if not isinstance(where, dict) or not where:
-        raise _corrupt(folder / INDEX, "no weight_map")
-    files = {name: _shard(folder, name) for name in set(map(str, where.values()))}
-    tensors: dict[str, StoredTensor] = {}
-    for name, file in where.items():
-        tensor = files[str(file)].get(name)
-        if tensor is None:
-            raise _corrupt(folder / INDEX, f"{name!r} is not in {file}")
-        tensors[name] = tensor
-    return tensors
-
-
-def read_file(path: Path) -> dict[str, StoredTensor]:
-    """Tensors of one file.
+    Returns:
+        Every tensor by its name, in the order of the data in the file.
 
     Raises:
-        ModelCorrupt: `header-invalid`.
-        ModelNotFound: `file-missing`.
+        ModelNotFound: `file-missing`, `not-a-file`, `no-safetensors`, `file-unreadable`.
+        ModelCorrupt: `header-invalid`, `json-invalid`: header, index and files do not add up.
     """
-    if not path.is_file():
-        raise ModelNotFound("file-missing", f"cannot find {path}", "check the path with: ls")
-    source = ByteSource(path)
-    try:
-        (length,) = source.unpack(_LENGTH, 0)
-        need(2 <= length <= _MAX_HEADER_BYTES, f"a header of {length} bytes")
-        header = parse_json(source.read(_LENGTH.size, length))
-        start = _LENGTH.size + length
-        return _tensors(header, path, start, source.size_bytes - start)
-    except (HeaderFault, ValueError) as error:
-        raise _corrupt(path, str(error)) from error
-    finally:
-        source.close()
-
-
-def read_json(path: Path, max_bytes: int) -> dict[str, Any]:
-    """Read a JSON object of bounded size.
-
-    Raises:
-        ModelCorrupt: `header-invalid`: it is no JSON object, or too large for what it should be.
-        ModelNotFound: `file-missing`.
-    """
-    if not path.is_file():
-        raise ModelNotFound("file-missing", f"cannot find {path}", "check the path with: ls")
-    with path.open("rb") as file:
-        text = file.read(max_bytes + 1)
-    if len(text) > max_bytes:
-        raise _corrupt(path, f"more than {max_bytes} bytes")
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        raise _corrupt(path, str(error)) from error
-
-
-def parse_json(text: bytes) -> dict[str, Any]:
-    """Parse a JSON object.
-
-    Raises:
-        ValueError: it is none, names something twice, or is nested too deeply.
-    """
-    try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError("no JSON object")
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a name is there twice")
-    return value
-
-
-def _shard(folder: Path, name: str) -> dict[str, StoredTensor]:
-    # The index may come from anywhere; it must not lead out of the folder.
-    if Path(name).name != name or not name.endswith(".safetensors"):
-        raise _corrupt(folder / INDEX, f"odd file name {name[:64]!r}")
-    return read_file(folder / name)
-
-
-def _tensors(
-    header: dict[str, Any], path: Path, start: int, data_bytes: int
-) -> dict[str, StoredTensor]:
-    header.pop("__metadata__", None)
-    tensors: dict[str, StoredTensor] = {}
-    spans: list[tuple[int, int]] = []
-    need(len(header) <= _MAX_TENSORS, f"{len(header)} tensors")
-    for name, entry in header.items():
-        need(isinstance(entry, dict), f"{name[:64]!r} is no tensor")
-        dtype, shape, span = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
-        need(isinstance(dtype, str) and dtype in _BYTES, f"{name[:64]!r} has an unknown dtype")
-        need(_are_counts(shape) and len(shape) <= _MAX_DIMS, f"{name[:64]!r} has an odd shape")
-        need(_are_counts(span) and len(span) == 2, f"{name[:64]!r} has odd offsets")
-        size = math.prod(shape) * _BYTES[dtype]
-        need(math.prod(shape) <= _MAX_ELEMENTS, f"{name[:64]!r} has an odd shape")
-        need(span[1] - span[0] == size, f"{name[:64]!r}: shape and offsets do not agree")
-        spans.append((span[0], span[1]))
-        tensors[name] = StoredTensor(
-            path=path, dtype=dtype, shape=tuple(shape), offset=start + span[0]
-        )
-    end = 0
-    for first, last in sorted(spans):
-        need(first == end, "the data overlap, or have a gap")
-        end = last
-    need(end == data_bytes, f"{data_bytes} bytes of data where the header has {end}")
-    return tensors
-
-
-def _are_counts(values: object) -> bool:
-    return isinstance(values, list) and all(
-        type(each) is int and 0 <= each <= _MAX_ELEMENTS for each in values
+    if not source.is_dir():
+        return MappingProxyType(_tensors_of(source))
+    if (source / SINGLE).exists():
+        return MappingProxyType(_tensors_of(source / SINGLE))
+    if (source / INDEX).exists():
+        return MappingProxyType(_tensors_of_shards(source))
+    raise ModelNotFound(
+        "no-safetensors",
+        f"{source} has neither {SINGLE} nor {INDEX}",
+        "take the checkpoint that has its weights in safetensors",
     )
 
 
-def _corrupt(path: Path, fault: str) -> ModelCorrupt:
-    return ModelCorrupt("header-invalid", f"{path.name}: {fault}", "get the checkpoint again")
+def _tensors_of_shards(folder: Path) -> dict[str, LazyTensor]:
+    index = read_object(folder / INDEX, 4 * _MAX_HEADER_BYTES)
+    places = index.get("weight_map")
+    if not isinstance(places, dict) or not places or len(places) > _MAX_TENSORS:
+        raise _invalid(folder / INDEX, "no weight_map, or one too large")
+    names = {place for place in places.values() if isinstance(place, str)}
+    if len(names) > _MAX_SHARDS or not all(map(_is_plain, places.values())):
+        raise _invalid(folder / INDEX, "a shard that is no file of this folder, or too many")
+    tensors: dict[str, LazyTensor] = {}
+    for name in sorted(names):
+        found = _tensors_of(folder / name)
+        for tensor in found:
+            if places.get(tensor) != name:
+                raise _invalid(folder / INDEX, f"{tensor[:80]!r} is in {name}, not where it says")
+        tensors |= found
+    missing = places.keys() - tensors.keys()
+    if missing:
+        raise _invalid(folder / INDEX, f"{min(missing)[:80]!r} is in no shard")
+    return tensors
+
+
+def _is_plain(name: Any) -> bool:
+    return (
+        isinstance(name, str)
+        and name.endswith(".safetensors")
+        and len(name) <= 255
+        and name.isprintable()
+        and not set(name) & set('/\\:"')
+    )
+
+
+def _tensors_of(path: Path) -> dict[str, LazyTensor]:
+    size_bytes = identify(path).size_bytes
+    try:
+        with path.open("rb") as file:
+            lead = file.read(_LENGTH.size)
+            if len(lead) < _LENGTH.size:
+                raise _invalid(path, f"{size_bytes} bytes")
+            (header_bytes,) = _LENGTH.unpack(lead)
+            if not 2 <= header_bytes <= min(_MAX_HEADER_BYTES, size_bytes - _LENGTH.size):
+                raise _invalid(path, f"a header of {header_bytes} bytes in {size_bytes}")
+            raw = file.read(header_bytes)
+    except OSError as error:
+        raise ModelNotFound("file-unreadable", f"cannot read {path}: {error}", "") from error
+    if len(raw) != header_bytes:
+        raise _changed(path)
+    if raw[:1] != b"{":
+        raise _invalid(path, "the header is no object")
+    header = parse_object(raw, path.name)
+    notes = header.pop("__metadata__", {})
+    if not isinstance(notes, dict) or not all(isinstance(each, str) for each in notes.values()):
+        raise _invalid(path, "__metadata__ is no table of texts")
+    if not 1 <= len(header) <= _MAX_TENSORS:
+        raise _invalid(path, f"{len(header)} tensors")
+    data_start = _LENGTH.size + header_bytes
+    tensors = [_tensor(path, name, entry, data_start) for name, entry in header.items()]
+    tensors.sort(key=lambda tensor: (tensor.offset, tensor.size_bytes))
+    end = data_start
+    for tensor in tensors:
+        if tensor.offset != end:
+            raise _invalid(path, f"{tensor.name!r} overlaps another tensor or leaves a gap")
+        end += tensor.size_bytes
+    if end != size_bytes:
+        raise _invalid(path, f"the tensors end at {end}, the file has {size_bytes} bytes")
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def _tensor(path: Path, name: str, entry: Any, data_start: int) -> LazyTensor:
+    shown = repr(name[:80])
+    # A lone surrogate (from an escape in the header) has no UTF-8 form, so no length either.
+    if not name or len(name) > _MAX_NAME_BYTES or not name.isprintable():
+        raise _invalid(path, f"tensor name {shown}")
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise _invalid(path, f"{shown} has not just dtype, shape and data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in _TYPE_BYTES:
+        raise _invalid(path, f"{shown} has type {str(dtype)[:20]!r}")
+    if not _are_counts(shape, _MAX_DIMS) or not _are_counts(offsets, 2) or len(offsets) != 2:
+        raise _invalid(path, f"{shown} has an odd shape or odd offsets")
+    elements = 1
+    for dim in shape:
+        elements *= dim
+        if elements > _MAX_ELEMENTS:
+            raise _invalid(path, f"{shown} is too large")
+    begin, end = offsets
+    if end - begin != elements * _TYPE_BYTES[dtype]:
+        raise _invalid(path, f"{shown} has {end - begin} bytes, unlike its shape {shape}")
+    return LazyTensor(
+        name=name,
+        dtype=dtype,
+        shape=tuple(shape),
+        path=path,
+        offset=data_start + begin,
+        size_bytes=end - begin,
+    )
+
+
+def _are_counts(values: Any, max_length: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) <= max_length
+        and all(type(value) is int and 0 <= value < 1 << 48 for value in values)
+    )
+
+
+def _widened(raw: NDArray[Any]) -> NDArray[np.float32]:
+    """Turn the bits of bfloat16 into float32: it is its upper half."""
+    return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def _invalid(path: Path, fault: str) -> ModelCorrupt:
+    return ModelCorrupt("header-invalid", f"{path.name}: {fault}", "fetch the file anew")
+
+
+def _changed(path: Path) -> ModelCorrupt:
+    return ModelCorrupt("file-changed", f"{path.name} became shorter while it was read", "")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.workshop.safetensors_bytes import Stored, write_safetensors
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -95,7 +96,7 @@ def write_folder(
     config: Mapping[str, Any],
     weights: Arrays,
     *,
-    dtype: str = "F32",
+    dtype: Stored = "F32",
     vocabulary: Mapping[str, int] | None = None,
 ) -> Path:
     """Write a folder as `save_pretrained` would; returns it."""
@@ -105,26 +106,8 @@ def write_folder(
     (folder / "preprocessor_config.json").write_text(json.dumps(hearing))
     tokens = vocabulary if vocabulary is not None else whisper_vocabulary(config["vocab_size"])
     (folder / "vocab.json").write_text(json.dumps(tokens))
-    (folder / "model.safetensors").write_bytes(safetensors(weights, dtype))
+    write_safetensors(folder / "model.safetensors", weights, dtype)
     return folder
-
-
-def safetensors(weights: Arrays, dtype: str = "F32") -> bytes:
-    """Assemble a file; BF16, which numpy lacks, is the upper half of a float32, rounded down."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    data: list[bytes] = []
-    at = 0
-    for name, values in weights.items():
-        if dtype == "BF16":
-            raw = (values.view(np.uint32) >> 16).astype("<u2").tobytes()
-        else:
-            raw = values.astype({"F32": "<f4", "F16": "<f2", "F64": "<f8"}[dtype]).tobytes()
-        offsets = [at, at + len(raw)]
-        header[name] = {"dtype": dtype, "shape": list(values.shape), "data_offsets": offsets}
-        data.append(raw)
-        at += len(raw)
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + b"".join(data)
 
 
 def whisper_vocabulary(n_vocab: int) -> dict[str, int]:

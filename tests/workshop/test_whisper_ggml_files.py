@@ -46,13 +46,13 @@ def small_file(ftype: int = 7) -> tuple[bytes, list[int]]:
 def test_what_is_written_is_what_was_read(ftype: int, tmp_path: Path) -> None:
     path, copy = tmp_path / "model.bin", tmp_path / "copy.bin"
     path.write_bytes(ggml_whisper(ftype=ftype))
-    heard: list[float] = []
+    told: list[tuple[str, float]] = []
     model = ggml_files.read(path)
-    ggml_files.write(copy, model, lambda _, share: heard.append(share))
+    ggml_files.write(copy, model, "copying", lambda *each: told.append(each))
     assert copy.read_bytes() == path.read_bytes()
-    assert heard == sorted(heard)
-    assert heard[-1] == 1.0
-    assert len(heard) == len(model.tensors)
+    assert told == sorted(told)
+    assert told[-1] == ("copying", 1.0)
+    assert len(told) == len(model.tensors)
 
 
 def test_says_what_is_in_it(tmp_path: Path) -> None:

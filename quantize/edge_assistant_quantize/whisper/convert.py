@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_assistant.store.headers import inspect
-from edge_assistant_quantize import safetensors_files
 from edge_assistant_quantize.errors import WorkshopError
+from edge_assistant_quantize.json_files import read_object
 from edge_assistant_quantize.made import Made, Progress
 from edge_assistant_quantize.outputs import new_file
-from edge_assistant_quantize.safetensors_files import FLOATS, StoredTensor, read_json
+from edge_assistant_quantize.safetensors_files import LazyTensor, open_tensors
 from edge_assistant_quantize.whisper import ggml_files
 from edge_assistant_quantize.whisper.ggml_files import F16, HyperParameters, Tensor, WhisperFile
 from edge_assistant_quantize.whisper.mel import HOP_FRAMES, N_FFT, mel_filters
@@ -46,15 +46,15 @@ def convert_whisper(
 
     Args:
         folder: config.json; model.safetensors, or its parts and their index; vocab.json or
-            tokenizer.json; preprocessor_config.json if there is one. Weights in F32, F16 or BF16.
+            tokenizer.json; preprocessor_config.json if there is one. Weights in any float type.
         output: the file to make.
         overwrite: replace `output` if it is there.
-        progress: hears of every tensor.
+        progress: told after each tensor.
 
     Raises:
         ModelCorrupt, ModelNotFound: a file of the folder is missing or cannot be read.
         WorkshopError: `not-whisper`, `config-unusable`, `tensor-missing`, `tensor-unknown`,
-            `tensor-shape`, `tensor-dtype`, `output-untied`, `vocabulary-unusable`,
+            `tensor-shape`, `tensor-type`, `tensor-twice`, `output-untied`, `vocabulary-unusable`,
             `weights-not-finite`, and those of `new_file`.
     """
     started_s = perf_counter()
@@ -73,7 +73,7 @@ def convert_whisper(
     )
     sources = sorted({tensor.path for tensor in stored.values()})
     with new_file(output, *sources, overwrite=overwrite) as part:
-        ggml_files.write(part, model, progress)
+        ggml_files.write(part, model, "converting", progress)
         inspect(part, "ggml")
         made = ggml_files.read(part)
     return Made(
@@ -92,7 +92,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         ModelCorrupt, ModelNotFound: config.json is missing or no JSON.
         WorkshopError: `not-whisper`, `config-unusable`.
     """
-    config = read_json(folder / "config.json", _MAX_CONFIG_BYTES)
+    config = read_object(folder / "config.json", _MAX_CONFIG_BYTES)
     if config.get("model_type") != "whisper":
         raise WorkshopError(
             "not-whisper",
@@ -101,7 +101,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     hearing = folder / "preprocessor_config.json"
     if hearing.is_file():
-        said = read_json(hearing, _MAX_CONFIG_BYTES)
+        said = read_object(hearing, _MAX_CONFIG_BYTES)
         wanted = _BUILT_IN | {"feature_size": config.get("num_mel_bins")}
         for key, value in wanted.items():
             if said.get(key, value) != value:
@@ -109,25 +109,43 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_tensors(folder: Path) -> dict[str, StoredTensor]:
+def read_tensors(folder: Path) -> dict[str, LazyTensor]:
     """Tensors by Hugging Face's names, without the `model.` that only the whole model has.
 
     Raises:
-        ModelCorrupt, ModelNotFound: see `safetensors_files.read_folder`.
+        ModelCorrupt, ModelNotFound: see `safetensors_files.open_tensors`.
+        WorkshopError: `tensor-twice`.
     """
-    stored = safetensors_files.read_folder(folder)
-    return {name.removeprefix("model."): tensor for name, tensor in stored.items()}
+    stored = open_tensors(folder)
+    bare = {name.removeprefix("model."): tensor for name, tensor in stored.items()}
+    if len(bare) < len(stored):
+        twice = next(name for name in bare if {name, f"model.{name}"} <= stored.keys())
+        raise WorkshopError(
+            "tensor-twice",
+            f"{twice[:64]!r} is there with `model.` in front and without",
+            "take the checkpoint as it was published",
+        )
+    return bare
 
 
-def _tensor(name: str, shape: tuple[int, ...], stored: StoredTensor) -> Tensor:
+def weights(tensor: LazyTensor) -> NDArray[np.float32]:
+    """Read a tensor as float32.
+
+    Raises:
+        ModelCorrupt, ModelNotFound, WorkshopError: see `LazyTensor.read`.
+    """
+    return tensor.read().astype(np.float32, copy=False)
+
+
+def _tensor(name: str, shape: tuple[int, ...], stored: LazyTensor) -> Tensor:
     plain = Tensor(name=name, shape=shape, type_id=F16, load=partial(_values, stored, shape))
     type_id = target_type(plain, F16)
     return replace(plain, type_id=type_id, load=partial(packing, name, plain.load, type_id))
 
 
-def _values(stored: StoredTensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _values(stored: LazyTensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
     # The biases of the convolutions are (n,) there and (n, 1) here.
-    return stored.values().reshape(shape)
+    return weights(stored).reshape(shape)
 
 
 def _hyper_parameters(config: dict[str, Any]) -> HyperParameters:
@@ -176,7 +194,7 @@ def _unusable(fault: str) -> WorkshopError:
     )
 
 
-def _refuse_wrong_tensors(stored: dict[str, StoredTensor], hyper: HyperParameters) -> None:
+def _refuse_wrong_tensors(stored: dict[str, LazyTensor], hyper: HyperParameters) -> None:
     shapes = {theirs(name): shape for name, shape in whisper_shapes(hyper).items()}
     missing = [name for name in shapes if name not in stored]
     if missing:
@@ -193,12 +211,6 @@ def _refuse_wrong_tensors(stored: dict[str, StoredTensor], hyper: HyperParameter
             "an adapter has to be merged first, and layers beyond config.json cannot be left out",
         )
     for name, tensor in stored.items():
-        if tensor.dtype not in FLOATS:
-            raise WorkshopError(
-                "tensor-dtype",
-                f"tensor {name!r} is {tensor.dtype}, not {', '.join(FLOATS)}",
-                "save the model in one of these",
-            )
         shape = shapes.get(name, shapes["decoder.embed_tokens.weight"])
         # (n, 1) of ours is (n,) of theirs.
         if tensor.shape != shape and (*tensor.shape, 1) != shape:
@@ -210,10 +222,10 @@ def _refuse_wrong_tensors(stored: dict[str, StoredTensor], hyper: HyperParameter
     _refuse_another_output(stored)
 
 
-def _refuse_another_output(stored: dict[str, StoredTensor]) -> None:
+def _refuse_another_output(stored: dict[str, LazyTensor]) -> None:
     output = stored.get(OUTPUT_PROJECTION)
     embedding = stored["decoder.embed_tokens.weight"]
-    if output is not None and not np.array_equal(output.values(), embedding.values()):
+    if output is not None and not np.array_equal(weights(output), weights(embedding)):
         raise WorkshopError(
             "output-untied",
             "the output projection is not the token embedding, and whisper.cpp has room for one",

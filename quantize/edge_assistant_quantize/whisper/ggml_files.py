@@ -147,8 +147,10 @@ def read(path: Path, *, with_f32: bool = False) -> WhisperFile:
         source.close()
 
 
-def write(path: Path, model: WhisperFile, progress: Progress | None = None) -> None:
-    """Write a file, one tensor in memory at a time; `progress` hears of every tensor."""
+def write(
+    path: Path, model: WhisperFile, what: str = "writing", progress: Progress | None = None
+) -> None:
+    """Write a file, one tensor in memory at a time; `progress` is told `what` after each."""
     total = sum(each.size_bytes for each in model.tensors)
     done = 0
     with path.open("wb") as file:
@@ -167,7 +169,7 @@ def write(path: Path, model: WhisperFile, progress: Progress | None = None) -> N
             file.write(data.data)
             done += tensor.size_bytes
             if progress is not None:
-                progress(tensor.name, done / total)
+                progress(what, done / total)
 
 
 def types(model: WhisperFile) -> tuple[TypeShare, ...]:

@@ -61,7 +61,7 @@ def quantise_whisper(
         type_name: one of `TARGETS`, in small or capital letters.
         allow_requantize: unpack a packed source first, and accept the error of both roundings.
         overwrite: replace `output` if it is there.
-        progress: hears of every tensor.
+        progress: told after each tensor.
 
     Raises:
         ModelCorrupt, ModelNotFound: the source cannot be read.
@@ -81,7 +81,7 @@ def quantise_whisper(
         _refuse_what_f32_hides(source, model)
     _refuse_what_makes_no_sense(source, model, type_id, allow_requantize)
     with new_file(output, source, overwrite=overwrite) as part:
-        ggml_files.write(part, _retyped(model, type_id, ftype), progress)
+        ggml_files.write(part, _retyped(model, type_id, ftype), "quantising", progress)
         inspect(part, "ggml")
         made = ggml_files.read(part)
     notes: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from edge_assistant.errors import ModelNotFound
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.safetensors_files import read_json
+from edge_assistant_quantize.json_files import read_object
 
 _MAX_VOCABULARY_BYTES: Final = 1 << 22
 """Of a file of 1 MB."""
@@ -35,9 +35,9 @@ def read_tokens(folder: Path, n_vocab: int) -> tuple[bytes, ...]:
         WorkshopError: `vocabulary-unusable`.
     """
     if (folder / "vocab.json").is_file():
-        ids: Any = read_json(folder / "vocab.json", _MAX_VOCABULARY_BYTES)
+        ids: Any = read_object(folder / "vocab.json", _MAX_VOCABULARY_BYTES)
     elif (folder / "tokenizer.json").is_file():
-        model = read_json(folder / "tokenizer.json", _MAX_TOKENIZER_BYTES).get("model")
+        model = read_object(folder / "tokenizer.json", _MAX_TOKENIZER_BYTES).get("model")
         ids = model.get("vocab") if isinstance(model, dict) else None
     else:
         raise ModelNotFound(

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,7 @@ from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.store.headers import inspect
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.whisper import child, ggml_files
-from edge_assistant_quantize.whisper.convert import read_config, read_tensors
+from edge_assistant_quantize.whisper.convert import read_config, read_tensors, weights
 from edge_assistant_quantize.whisper.mel import HOP_FRAMES, SPAN_FRAMES, log_mel, mel_filters
 from edge_assistant_quantize.whisper.names import theirs
 from edge_assistant_quantize.whisper.reference import WhisperReference
@@ -100,7 +101,9 @@ def verify_whisper(
     stored = read_tensors(folder)
     inspect(model, "ggml")
     audio = sanitize(audio[:SPAN_FRAMES])
-    reference = WhisperReference({name: tensor.values for name, tensor in stored.items()}, config)
+    reference = WhisperReference(
+        {name: partial(weights, tensor) for name, tensor in stored.items()}, config
+    )
     columns = 2 * int(config["max_source_positions"])
     picture = log_mel(audio, mel_filters(int(config["num_mel_bins"])))[:, :columns]
     encoded = reference.encode(picture)
@@ -137,7 +140,7 @@ def weight_error(folder: Path, model: Path) -> WeightError:
     stored = read_tensors(folder)
     worst, worst_name, total, count = -1.0, "", 0.0, 0
     for tensor in ggml_files.read(model).tensors:
-        wanted = stored[theirs(tensor.name)].values().reshape(tensor.shape)
+        wanted = weights(stored[theirs(tensor.name)]).reshape(tensor.shape)
         difference = np.abs(tensor.values() - wanted)
         if float(difference.max()) > worst:
             worst, worst_name = float(difference.max()), tensor.name
