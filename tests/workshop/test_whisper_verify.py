@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pytest
@@ -76,24 +77,31 @@ ENCODER = "model.encoder.layers.0"
 DECODER = "model.decoder.layers.0"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        swap(f"{ENCODER}.self_attn.q_proj.weight", f"{ENCODER}.self_attn.k_proj.weight"),
-        swap(f"{ENCODER}.self_attn.v_proj.weight", f"{ENCODER}.self_attn.out_proj.weight"),
-        swap(f"{DECODER}.encoder_attn.q_proj.weight", f"{DECODER}.self_attn.q_proj.weight"),
-        swap(f"{DECODER}.final_layer_norm.bias", f"{DECODER}.encoder_attn_layer_norm.bias"),
-        transpose(f"{ENCODER}.self_attn.out_proj.weight"),
-        transpose(f"{DECODER}.encoder_attn.v_proj.weight"),
-    ],
-    ids=["encoder q/k", "encoder v/out", "cross and self q", "norms", "encoder out^T", "cross v^T"],
-)
-def test_a_wrong_conversion_is_caught(change: Callable[[Arrays], None], tmp_path: Path) -> None:
-    """Every shape is right and whisper.cpp loads it without a word; only the scores tell."""
+WRONG: Final[dict[str, Callable[[Arrays], None]]] = {
+    "queries and keys swapped": swap(
+        f"{ENCODER}.self_attn.q_proj.weight", f"{ENCODER}.self_attn.k_proj.weight"
+    ),
+    "values and output swapped": swap(
+        f"{ENCODER}.self_attn.v_proj.weight", f"{ENCODER}.self_attn.out_proj.weight"
+    ),
+    "queries of cross and self attention swapped": swap(
+        f"{DECODER}.encoder_attn.q_proj.weight", f"{DECODER}.self_attn.q_proj.weight"
+    ),
+    "biases of two norms swapped": swap(
+        f"{DECODER}.final_layer_norm.bias", f"{DECODER}.encoder_attn_layer_norm.bias"
+    ),
+    "output of the encoder transposed": transpose(f"{ENCODER}.self_attn.out_proj.weight"),
+    "values of cross attention transposed": transpose(f"{DECODER}.encoder_attn.v_proj.weight"),
+}
+"""Every shape is right and whisper.cpp loads it without a word; only the scores tell."""
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_conversion_is_caught(name: str, tmp_path: Path) -> None:
     folder = build(tmp_path)
     config = whisper_config()
     weights = random_weights(config)
-    change(weights)
+    WRONG[name](weights)
     wrong = write_folder(tmp_path / "wrong", config, weights)
     made = convert_whisper(wrong, tmp_path / "model.bin")
     found = verify_whisper(folder, made.path, sound(), steps=STEPS)
