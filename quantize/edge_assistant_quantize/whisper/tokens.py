@@ -20,6 +20,7 @@ _MAX_TOKENIZER_BYTES: Final = 1 << 23
 """Of a file of 2.5 to 4 MB."""
 _LOOKED_UP: Final = (b" ", b" -", b" '")
 """whisper.cpp looks these up by name, and throws where one is missing."""
+_NO_BYTE: Final = 0x100
 
 
 def num_ordinary(n_vocab: int) -> int:
@@ -66,11 +67,17 @@ def read_tokens(folder: Path, n_vocab: int) -> tuple[bytes, ...]:
 
 
 def _bytes_of(text: str) -> bytes:
-    letters = byte_of_letter()
     try:
-        return bytes(letters[letter] for letter in text)
-    except KeyError as error:
+        return text.translate(_code_of_letter()).encode("latin-1")
+    except UnicodeEncodeError as error:
         raise _unusable(f"{text[:40]!r} is not written in GPT-2's letters for bytes") from error
+
+
+@cache
+def _code_of_letter() -> dict[int, int]:
+    """For `str.translate`: letters to bytes, and what is no letter to what is no byte."""
+    bytes_ = {ord(letter): byte for letter, byte in byte_of_letter().items()}
+    return dict.fromkeys(range(256), _NO_BYTE) | bytes_
 
 
 @cache
