@@ -18,6 +18,7 @@ _VERBS: Final = {
     "devices": ("devices:devices", "List microphones and loudspeakers."),
     "room": ("room:room", "Measure echo, delay and noise, and choose how to converse."),
     "models": ("models:models", "List, fetch, add, verify and remove models."),
+    "export": ("export:export", "Write a model in another form: ORT, a voice in halves."),
     "config": ("config:config", "Show the configuration, or write a file to edit."),
     "bench": ("bench:bench", "Measure conversations: gaps, pauses, interruptions, and their cost."),
     "doctor": ("doctor:doctor", "Say what is installed, what is missing, and how to mend it."),
