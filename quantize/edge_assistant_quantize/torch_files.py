@@ -45,8 +45,6 @@ class _Global:
 class _Nothing:
     """An object of a class that is not ours to make; it takes what is put in and keeps nothing."""
 
-    def __setitem__(self, key: Any, value: Any) -> None: ...
-
     def append(self, value: Any) -> None: ...
 
     def extend(self, values: Any) -> None: ...
@@ -169,6 +167,14 @@ class _Reader(pickle._Unpickler):
     def load_build(self) -> None:
         self.stack.pop()  # a state that no object of ours has
 
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        _put(self.stack[-1], [key, value])
+
+    def load_setitems(self) -> None:
+        items = self.pop_mark()
+        _put(self.stack[-1], items)
+
     dispatch: Any = {  # noqa: RUF012 - a table of the base class
         code: action
         for opcode in pickletools.opcodes
@@ -179,6 +185,14 @@ class _Reader(pickle._Unpickler):
     }
     dispatch[pickle.REDUCE[0]] = dispatch[pickle.NEWOBJ[0]] = load_reduce
     dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.SETITEM[0]], dispatch[pickle.SETITEMS[0]] = load_setitem, load_setitems
+
+
+def _put(target: Any, items: list[Any]) -> None:
+    """Keys are texts and numbers only: to hash tuples of tuples may take for ever."""
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        if isinstance(target, dict) and isinstance(key, str | int):
+            target[key] = value
 
 
 def _built(what: Any, arguments: Any) -> Any:
