@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 def write_checkpoint(path: Path, tensors: dict[str, NDArray[np.float32]], **more: Any) -> Path:
     """Write a checkpoint of Lightning: `state_dict` and whatever else it is told to hold."""
     writer = Pickled()
-    path.write_bytes(b"")
-    body = writer.value({"epoch": 3, "state_dict": dict(tensors), **more})
+    program = writer.program({"epoch": 3, "state_dict": dict(tensors), **more})
+    return write_archive(path, program, writer.storages)
+
+
+def write_archive(path: Path, program: bytes, storages: list[bytes]) -> Path:
+    """Write the zip around a pickle and its raw numbers."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("archive/data.pkl", b"\x80\x02" + body + b".")
+        archive.writestr("archive/data.pkl", program)
         archive.writestr("archive/byteorder", "little")
-        for key, raw in enumerate(writer.storages):
+        for key, raw in enumerate(storages):
             archive.writestr(f"archive/data/{key}", raw)
         archive.writestr("archive/version", "3\n")
     return path
@@ -39,6 +43,9 @@ class Pickled:
 
     def __init__(self) -> None:
         self.storages: list[bytes] = []
+
+    def program(self, value: Any) -> bytes:
+        return b"\x80\x02" + self.value(value) + b"."
 
     def value(self, value: Any) -> bytes:
         match value:
@@ -70,7 +77,8 @@ class Pickled:
         """As `_rebuild_tensor_v2` of a storage that the file holds under a number."""
         kinds = {"float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage"}
         key = len(self.storages)
-        self.storages.append(array.tobytes())
+        is_turned = not array.flags.c_contiguous
+        self.storages.append((array.T if is_turned else array).tobytes())
         steps = tuple(step // array.itemsize for step in array.strides)
         storage = self.value("storage") + _global("torch", kinds[str(array.dtype)])
         storage += self.value(str(key)) + self.value("cpu") + self.value(array.size)
