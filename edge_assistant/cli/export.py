@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_assistant.cli.output import emit, progress
-from edge_assistant.cli.process import in_worker
-from edge_assistant.cli.workshop import workshop
+from edge_assistant.cli.output import emit
+from edge_assistant.cli.workshop import made_dict, report, showing_progress, workshop
 
 if TYPE_CHECKING:
     from edge_assistant_quantize.made import Made
@@ -31,49 +30,45 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="onnx: the voice that the checkpoint was fine-tuned from.",
 )
+@click.option(
+    "--voice-config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="onnx: JSON of the voice; without it, that of --like.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def export(
-    source: Path, output: Path, form: str, like: Path | None, overwrite: bool, as_json: bool
+    source: Path,
+    output: Path,
+    form: str,
+    like: Path | None,
+    voice_config: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
-    """Write the model SOURCE in another form to OUTPUT, run both, and say how far apart they are.
+    """Write the model SOURCE in another form, run both, and say how far apart they are.
 
     \b
-    ort    ONNX to the ORT format of onnxruntime
-    split  a Piper voice NAME.onnx to NAME-encoder.onnx and NAME-decoder.onnx
-    onnx   a Piper checkpoint, in the graph of the voice that --like names
+    ort    ONNX to OUTPUT in the ORT format of onnxruntime
+    split  a Piper voice to NAME-encoder.onnx and NAME-decoder.onnx, where OUTPUT is NAME.onnx
+    onnx   a Piper checkpoint to OUTPUT, in the graph of the voice that --like names
     """
-    if (form == "onnx") != (like is not None):
-        raise click.UsageError("--to onnx needs --like, and only it takes one.")
-
-    def tell(what: str, share: float) -> None:
-        progress(f"{what} ({share:.0%})")
-
-    def work(_token: object) -> tuple[Made, ...]:
-        options: dict[str, Any] = {"overwrite": overwrite, "progress": tell}
+    if (form == "onnx") != (like is not None) or (voice_config is not None and form != "onnx"):
+        raise click.UsageError("--to onnx needs --like; no other form takes it or --voice-config.")
+    options: dict[str, Any] = {"overwrite": overwrite}
+    with showing_progress() as progress:
+        options["progress"] = progress
+        made: tuple[Made, ...]
         if form == "ort":
-            return (workshop("to_ort").to_ort(source, output, **options),)
-        if form == "split":
-            halves: tuple[Made, ...] = workshop("split_voice").split_voice(source, output, **options)
-            return halves
-        convert = workshop("convert_piper").convert_piper
-        return (convert(source, output, like=like, **options),)
-
-    try:
-        made = in_worker(work, "export")
-    finally:
-        progress("")
+            made = (workshop("to_ort").to_ort(source, output, **options),)
+        elif form == "split":
+            made = workshop("split_voice").split_voice(source, output, **options)
+        else:
+            convert = workshop("convert_piper").convert_piper
+            made = (convert(source, output, like=like, config=voice_config, **options),)
     if as_json:
-        emit([_described(each) for each in made])
+        emit([made_dict(each) for each in made])
         return
     for each in made:
-        types = ", ".join(f"{share.tensors} {share.type_name}" for share in each.types)
-        click.echo(f"{each.path}  {each.size_bytes} of {each.source_bytes} bytes  {types}")
-        for note in each.notes:
-            click.echo(f"  {note}")
-
-
-def _described(made: Made) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(made) | {"path": str(made.path)}
+        report(each, as_json=False)

@@ -31,6 +31,7 @@ from edge_assistant_quantize.made import Made, Progress
 from edge_assistant_quantize.onnx_agreement import agreement, is_piper
 from edge_assistant_quantize.onnx_graphs import let_in, read_model, require_suffix, types_of
 from edge_assistant_quantize.outputs import new_file
+from edge_assistant_quantize.steps import step
 from edge_assistant_quantize.torch_files import Checkpoint, open_checkpoint
 
 Weights = NDArray[np.float32]
@@ -80,7 +81,6 @@ def convert_piper(
             `not-runnable`, or one of `new_file`.
     """
     require_suffix(output, ".onnx")
-    tell: Progress = progress or (lambda _what, _share: None)
     began_s = time.perf_counter()
     config = config or like.with_name(f"{like.name}.json")
     if not config.is_file():
@@ -92,21 +92,19 @@ def convert_piper(
         ) as config_part,
         TemporaryDirectory(prefix="edge-assistant-") as folder,
     ):
-        tell("checking the voice", 0.0)
-        let_in(like)
-        model = read_model(like)
-        if not is_piper({each.name for each in model.graph.input}):
-            raise WorkshopError("not-a-voice", f"{like.name} is no Piper voice", "name a voice")
-        tell("placing the weights", 0.3)
-        with open_checkpoint(checkpoint) as opened:
+        with step(progress, "checking the voice"):
+            let_in(like)
+            model = read_model(like)
+            if not is_piper({each.name for each in model.graph.input}):
+                raise WorkshopError("not-a-voice", f"{like.name} is no Piper voice", "name a voice")
+        with step(progress, "placing the weights"), open_checkpoint(checkpoint) as opened:
             placed = place(dict(generator_weights(opened)), model, like.name)
         draft = Path(folder) / output.name
         onnx.save(model, draft)
-        tell("running both", 0.6)
-        found = agreement(like, draft)
+        with step(progress, "running both"):
+            found = agreement(like, draft)
         shutil.copyfile(draft, part)
         shutil.copyfile(config, config_part)
-    tell("done", 1.0)
     return Made(
         path=output,
         size_bytes=output.stat().st_size,

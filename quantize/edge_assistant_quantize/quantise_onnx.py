@@ -26,6 +26,7 @@ from edge_assistant_quantize.onnx_graphs import (
 from edge_assistant_quantize.onnx_methods import carry_out
 from edge_assistant_quantize.onnx_recipes import recipe_of
 from edge_assistant_quantize.outputs import new_file
+from edge_assistant_quantize.steps import step
 
 _INTEGER_NODES: Final = {
     *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger"),
@@ -61,25 +62,23 @@ def quantise_onnx(
     """
     recipe = recipe_of(recipe_name)
     require_suffix(output, ".onnx")
-    tell: Progress = progress or (lambda _what, _share: None)
     began_s = time.perf_counter()
     with (
         new_file(output, source, overwrite=overwrite) as part,
         TemporaryDirectory(prefix="edge-assistant-") as folder,
     ):
-        tell("checking the source", 0.0)
-        let_in(source)
-        model = read_model(source)
-        _require_float(model, source)
-        tell(f"making {recipe.name}", 0.2)
+        with step(progress, "checking the source"):
+            let_in(source)
+            model = read_model(source)
+            _require_float(model, source)
         draft = Path(folder) / output.name
-        notes = carry_out(recipe, model, draft)
-        _require_smaller(source, draft, recipe.name)
-        tell("running both", 0.6)
-        found = _compared(source, draft)
+        with step(progress, f"making {recipe.name}"):
+            notes = carry_out(recipe, model, draft)
+            _require_smaller(source, draft, recipe.name)
+        with step(progress, "running both"):
+            found = _compared(source, draft)
         shutil.copyfile(draft, part)
     made = read_model(output)
-    tell("done", 1.0)
     return Made(
         path=output,
         size_bytes=output.stat().st_size,

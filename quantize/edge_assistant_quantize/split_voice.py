@@ -32,6 +32,7 @@ from edge_assistant_quantize.onnx_agreement import (
 )
 from edge_assistant_quantize.onnx_graphs import let_in, require_suffix, types_of
 from edge_assistant_quantize.outputs import new_file
+from edge_assistant_quantize.steps import step
 
 _SLICE: Final = 64
 """Columns of a slice in the check; the runtime's own are 16 to 256."""
@@ -56,21 +57,19 @@ def split_voice(
             `new_file`.
     """
     require_suffix(output, ".onnx")
-    tell: Progress = progress or (lambda _what, _share: None)
     began_s = time.perf_counter()
     paths = [output.with_name(f"{output.stem}-{half}.onnx") for half in ("encoder", "decoder")]
     with ExitStack() as stack:
         parts = [stack.enter_context(new_file(path, source, overwrite=overwrite)) for path in paths]
-        tell("checking the source", 0.0)
-        let_in(source)
-        tell("cutting", 0.3)
-        halves = _cut(source)
-        tell("running both", 0.5)
-        notes = check_halves(source, halves)
+        with step(progress, "checking the source"):
+            let_in(source)
+        with step(progress, "cutting"):
+            halves = _cut(source)
+        with step(progress, "running both"):
+            notes = check_halves(source, halves)
         for part, half in zip(parts, (halves.encoder, halves.decoder), strict=True):
             part.write_bytes(half)
     took_s = time.perf_counter() - began_s
-    tell("done", 1.0)
     encoder, decoder = (
         Made(
             path=path,

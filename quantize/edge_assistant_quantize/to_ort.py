@@ -24,6 +24,7 @@ from edge_assistant_quantize.onnx_agreement import InputsUnknown, agreement, req
 from edge_assistant_quantize.onnx_graphs import let_in, require_suffix
 from edge_assistant_quantize.ort_types import ort_types
 from edge_assistant_quantize.outputs import new_file
+from edge_assistant_quantize.steps import step
 
 
 def to_ort(
@@ -45,21 +46,19 @@ def to_ort(
             of `new_file`.
     """
     require_suffix(output, ".ort")
-    tell: Progress = progress or (lambda _what, _share: None)
     began_s = time.perf_counter()
     with (
         new_file(output, source, overwrite=overwrite) as part,
         TemporaryDirectory(prefix="edge-assistant-") as folder,
     ):
-        tell("checking the source", 0.0)
-        let_in(source)
-        tell("converting", 0.2)
+        with step(progress, "checking the source"):
+            let_in(source)
         draft = Path(folder) / output.name
-        _convert(source, draft)
-        tell("running both", 0.6)
-        note = check_same(source, draft)
+        with step(progress, "converting"):
+            _convert(source, draft)
+        with step(progress, "running both"):
+            note = check_same(source, draft)
         shutil.copyfile(draft, part)
-    tell("done", 1.0)
     return Made(
         path=output,
         size_bytes=output.stat().st_size,
