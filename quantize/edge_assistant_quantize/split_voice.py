@@ -14,8 +14,7 @@ from typing import Any, Final
 import numpy as np
 import onnx
 
-from edge_assistant.tts.piper_graph import Halves, cut
-from edge_assistant.tts.piper_graph import GraphUnknown
+from edge_assistant.tts.piper_graph import GraphUnknown, Halves, cut
 from edge_assistant.tts.piper_speech import MARGIN
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.made import Made, Progress
