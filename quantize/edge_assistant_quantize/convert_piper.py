@@ -26,6 +26,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from edge_assistant.tts.piper_config import read_piper_config
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.made import Made, Progress
 from edge_assistant_quantize.onnx_agreement import agreement, is_piper
@@ -75,7 +76,7 @@ def convert_piper(
 
     Raises:
         ModelCorrupt: a faulty checkpoint or voice.
-        ModelIncompatible: onnxruntime cannot load `like`.
+        ModelIncompatible: onnxruntime cannot load `like`, or `config` is none of a voice.
         ModelNotFound: a file is missing.
         WorkshopError: `not-a-voice`, `piper-mismatch`, `wrong-suffix`, `config-missing`,
             `not-runnable`, or one of `new_file`.
@@ -84,7 +85,8 @@ def convert_piper(
     began_s = time.perf_counter()
     config = config or like.with_name(f"{like.name}.json")
     if not config.is_file():
-        raise WorkshopError("config-missing", f"there is no {config}", "--config FILE.json")
+        raise WorkshopError("config-missing", f"there is no {config}", "--voice-config FILE")
+    read_piper_config(config)
     with (
         new_file(output, checkpoint, like, overwrite=overwrite) as part,
         new_file(
