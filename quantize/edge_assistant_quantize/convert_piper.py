@@ -186,9 +186,7 @@ def place(weights: dict[str, Weights], model: onnx.ModelProto, like: str) -> int
     return len(weights)
 
 
-def _places(
-    graph: onnx.GraphProto, floats: dict[str, TensorProto]
-) -> Iterator[tuple[str, _Place]]:
+def _places(graph: onnx.GraphProto, floats: dict[str, TensorProto]) -> Iterator[tuple[str, _Place]]:
     """Name in the checkpoint, and place, of everything that a voice learns."""
     for name in floats:
         if _LEARNED.match(name):

@@ -162,7 +162,9 @@ def piper_feeds(names: set[str], num_ids: int) -> list[Feed]:
 
 def is_piper(names: set[str]) -> bool:
     """Whether a graph with these inputs is a Piper voice."""
-    return {"input", "input_lengths", "scales"} <= names <= {"input", "input_lengths", "scales", "sid"}
+    return (
+        {"input", "input_lengths", "scales"} <= names <= {"input", "input_lengths", "scales", "sid"}
+    )
 
 
 def voice_facts(model: Path) -> tuple[int, int]:

@@ -151,7 +151,11 @@ def _store_float16(model: onnx.ModelProto, least_numbers: int, path: Path) -> li
             name = tensor.name
             casts.append(
                 helper.make_node(
-                    "Cast", [f"{name}_float16"], [name], f"{name}_float16/Cast", to=TensorProto.FLOAT
+                    "Cast",
+                    [f"{name}_float16"],
+                    [name],
+                    f"{name}_float16/Cast",
+                    to=TensorProto.FLOAT,
                 )
             )
             tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_float16"))
@@ -159,7 +163,9 @@ def _store_float16(model: onnx.ModelProto, least_numbers: int, path: Path) -> li
         del graph.node[:]
         graph.node.extend(nodes)
     onnx.save(model, path)
-    notes = [f"{small} tensors of fewer than {least_numbers} numbers stay in float32"] if small else []
+    notes = (
+        [f"{small} tensors of fewer than {least_numbers} numbers stay in float32"] if small else []
+    )
     if cut:
         notes.append(f"{cut} tensors held numbers outside float16's range; they are at its ends")
     return notes
@@ -190,7 +196,9 @@ def _without_weights(model: onnx.ModelProto, ops: tuple[str, ...]) -> list[str]:
         weights = {tensor.name for tensor in graph.initializer}
         for node in graph.node:
             needed = _WITH_WEIGHT.get(node.op_type, ()) if node.op_type in ops else ()
-            if not all(index < len(node.input) and node.input[index] in weights for index in needed):
+            if not all(
+                index < len(node.input) and node.input[index] in weights for index in needed
+            ):
                 names.append(node.name)
     return names
 

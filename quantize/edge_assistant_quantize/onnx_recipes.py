@@ -73,9 +73,7 @@ _DECODER: Final = Kept(
     part="decoder",
     names=("/dec/*",),
 )
-_UPWARD: Final = Kept(
-    reason="onnxruntime has no integer version of them", ops=("ConvTranspose",)
-)
+_UPWARD: Final = Kept(reason="onnxruntime has no integer version of them", ops=("ConvTranspose",))
 _RECURRENT: Final = Kept(
     reason="their state carries every error on to the next window",
     ops=("LSTM", "GRU", "RNN"),

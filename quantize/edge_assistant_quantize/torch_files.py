@@ -179,9 +179,7 @@ class _Reader(pickle._Unpickler):
         code: action
         for opcode in pickletools.opcodes
         if opcode.proto <= 2 and opcode.name not in _REFUSED
-        for code, action in [
-            (ord(opcode.code), pickle._Unpickler.dispatch[ord(opcode.code)])
-        ]
+        for code, action in [(ord(opcode.code), pickle._Unpickler.dispatch[ord(opcode.code)])]
     }
     dispatch[pickle.REDUCE[0]] = dispatch[pickle.NEWOBJ[0]] = load_reduce
     dispatch[pickle.BUILD[0]] = load_build

@@ -12,8 +12,6 @@ import time
 from pathlib import Path
 from statistics import median
 
-from edge_assistant.errors import EdgeAssistantError, ModelError
-from edge_assistant.store import Store
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.made import Made
 from edge_assistant_quantize.onnx_agreement import agreement, opened, piper_feeds
@@ -21,6 +19,9 @@ from edge_assistant_quantize.onnx_recipes import RECIPES
 from edge_assistant_quantize.quantise_onnx import quantise_onnx
 from edge_assistant_quantize.split_voice import split_voice
 from edge_assistant_quantize.to_ort import to_ort
+
+from edge_assistant.errors import EdgeAssistantError, ModelError
+from edge_assistant.store import Store
 from tests.engines.piper_vits import MEDIUM
 from tests.workshop.piper_voice import write_named_voice
 

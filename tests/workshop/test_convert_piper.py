@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-
-from edge_assistant.errors import ModelCorrupt, ModelNotFound
 from edge_assistant_quantize.convert_piper import convert_piper, normed, place
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.onnx_agreement import agreement
 from edge_assistant_quantize.torch_files import open_checkpoint
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_assistant.errors import ModelCorrupt, ModelNotFound
 from tests.engines.piper_vits import TINY
 from tests.workshop.piper_voice import is_normed, weights_of, write_named_voice
 from tests.workshop.torch_zip import Call, Pickled, write_archive, write_checkpoint
@@ -117,7 +117,8 @@ def test_what_does_not_fit_is_refused(base: Path, tuned: Path, tmp_path: Path) -
 def test_another_architecture_is_refused(base: Path, tmp_path: Path) -> None:
     deeper = write_named_voice(tmp_path / "deeper", replace(TINY, n_layers=2))
     tensors = {
-        f"model_g.{name}": each for name, each in weights_of(deeper, replace(TINY, n_layers=2)).items()
+        f"model_g.{name}": each
+        for name, each in weights_of(deeper, replace(TINY, n_layers=2)).items()
     }
     checkpoint = write_checkpoint(tmp_path / "last.ckpt", tensors)
     with pytest.raises(WorkshopError) as caught:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from edge_assistant_quantize.errors import WorkshopError
 
 from edge_assistant.cli.verbs import cli
-from edge_assistant_quantize.errors import WorkshopError
 from tests.engines.piper_vits import TINY
 from tests.workshop.piper_voice import weights_of, write_named_voice
 from tests.workshop.torch_zip import write_checkpoint
@@ -33,7 +33,10 @@ def test_a_voice_as_ort_and_in_halves(voice: Path, tmp_path: Path) -> None:
     assert "difference over 3 runs of phonemes" in ended.stderr
     split = call("export", voice, tmp_path / "voice.onnx", "--to", "split", "--json")
     made: list[dict[str, Any]] = json.loads(split.stdout)
-    assert [Path(each["path"]).name for each in made] == ["voice-encoder.onnx", "voice-decoder.onnx"]
+    assert [Path(each["path"]).name for each in made] == [
+        "voice-encoder.onnx",
+        "voice-decoder.onnx",
+    ]
     assert all(Path(each["path"]).stat().st_size == each["size_bytes"] for each in made)
 
 

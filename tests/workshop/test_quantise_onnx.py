@@ -8,13 +8,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-
-from edge_assistant.cancel import CancelToken
-from edge_assistant.errors import ModelCorrupt, ModelError, ModelIncompatible
-from edge_assistant.store import Store
-from edge_assistant.tts.piper import PiperTts
-from edge_assistant.tts.piper_speech import Sliced
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.log_mel import log_mel_distance_db
 from edge_assistant_quantize.made import Made
@@ -22,6 +15,13 @@ from edge_assistant_quantize.onnx_agreement import agreement
 from edge_assistant_quantize.onnx_graphs import name_nodes, parts_of, types_of
 from edge_assistant_quantize.onnx_recipes import RECIPES, recipe_of
 from edge_assistant_quantize.quantise_onnx import quantise_onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_assistant.cancel import CancelToken
+from edge_assistant.errors import ModelCorrupt, ModelError, ModelIncompatible
+from edge_assistant.store import Store
+from edge_assistant.tts.piper import PiperTts
+from edge_assistant.tts.piper_speech import Sliced
 from tests.workshop.piper_voice import SMALL, write_named_voice
 
 
@@ -208,7 +208,9 @@ def test_the_distance_of_sounds() -> None:
     near = log_mel_distance_db(tone, tone + np.float32(1e-3) * noise, 22_050)
     far = log_mel_distance_db(tone, tone + np.float32(1e-1) * noise, 22_050)
     assert 0 < near < far
-    assert log_mel_distance_db(noise, noise * np.float32(10**-0.3), 22_050) == pytest.approx(6, 0.01)
+    assert log_mel_distance_db(noise, noise * np.float32(10**-0.3), 22_050) == pytest.approx(
+        6, 0.01
+    )
 
 
 @pytest.mark.model

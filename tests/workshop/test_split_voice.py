@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
-
-from edge_assistant.tts.piper_graph import Halves, cut
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.onnx_agreement import opened
 from edge_assistant_quantize.split_voice import check_halves, split_voice
+from onnx import numpy_helper
+
+from edge_assistant.tts.piper_graph import Halves, cut
 from tests.engines.piper_vits import TINY, TINY_HIGH
 from tests.workshop.piper_voice import write_named_voice
 from tests.workshop.test_quantise_onnx import write_sum
@@ -63,9 +63,7 @@ def test_a_cut_in_the_wrong_place_is_caught(tmp_path: Path) -> None:
     mask = maker[maker[halves.latent].input[0]]
     assert mask.op_type == "Mul"
     maker[halves.latent].input[0] = mask.input[0]
-    wrong = Halves(
-        encoder=early.SerializeToString(), decoder=halves.decoder, latent=halves.latent
-    )
+    wrong = Halves(encoder=early.SerializeToString(), decoder=halves.decoder, latent=halves.latent)
     with pytest.raises(WorkshopError) as caught:
         check_halves(source, wrong)
     assert caught.value.code == "made-differs"

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
-
-from edge_assistant.errors import EdgeAssistantError, ModelCorrupt, ModelError
-from edge_assistant.store.headers import inspect
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.onnx_agreement import agreement
 from edge_assistant_quantize.onnx_graphs import types_of
 from edge_assistant_quantize.to_ort import check_same, to_ort
+from onnx import numpy_helper
+
+from edge_assistant.errors import EdgeAssistantError, ModelCorrupt, ModelError
+from edge_assistant.store.headers import inspect
 from tests.engines.piper_vits import TINY
 from tests.workshop.piper_voice import write_named_voice
 from tests.workshop.test_quantise_onnx import installed, write_sum
@@ -116,7 +116,9 @@ def test_two_thousand_spoiled_files_are_refused_by_their_header(
             else:
                 assert kind == "flipped"
     assert sum(counts.values()) == REFUSED_IN_ALL
-    assert all(counts[suffix, kind] > 5 for suffix in (".onnx", ".ort") for kind in ("cut", "flipped"))
+    assert all(
+        counts[suffix, kind] > 5 for suffix in (".onnx", ".ort") for kind in ("cut", "flipped")
+    )
 
 
 def test_spoiled_files_whose_header_holds_bring_nobody_down(voice: Path, tmp_path: Path) -> None:
