@@ -21,7 +21,7 @@ from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant.audio.resample import resample
 from edge_assistant.borders import failing_as
 from edge_assistant.cancel import CancelToken
-from edge_assistant.errors import ModelError
+from edge_assistant.errors import EdgeAssistantError, ModelError
 from edge_assistant.onnx import open_session, session_options
 from edge_assistant.tts.espeak import EspeakVoice
 from edge_assistant.tts.piper_config import read_piper_config
@@ -41,6 +41,8 @@ _RUNS_OF_IDS: Final = (16, 64, 160)
 """Phoneme ids of the runs that a voice speaks: a word, a clause, a sentence."""
 _TEXT: Final = "What is the weather like today? I would like to know, and then, set a timer."
 _HINT: Final = "use the original"
+_LONGEST: Final = 300
+"""Characters of a library's message that are shown."""
 
 
 class InputsUnknown(WorkshopError):
@@ -87,7 +89,9 @@ def agreement(reference: Path, candidate: Path) -> Agreement:
 
     def broken(error: Exception) -> WorkshopError:
         return WorkshopError(
-            "not-runnable", f"what was made of {reference.name} does not run: {error}", _HINT
+            "not-runnable",
+            f"what was made of {reference.name} does not run: {_short(error)}",
+            _HINT,
         )
 
     try:
@@ -185,12 +189,20 @@ def opened(model: bytes) -> Any:
     import onnxruntime
 
     def broken(error: Exception) -> WorkshopError:
-        return WorkshopError("not-runnable", f"onnxruntime does not take it: {error}", _HINT)
+        return WorkshopError(
+            "not-runnable", f"onnxruntime does not take it: {_short(error)}", _HINT
+        )
 
     with failing_as(broken):
         return onnxruntime.InferenceSession(
             model, session_options(1), providers=["CPUExecutionProvider"]
         )
+
+
+def _short(error: Exception) -> str:
+    """onnxruntime can print half a graph."""
+    text = error.message if isinstance(error, EdgeAssistantError) else str(error)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def _runner(model: Path) -> tuple[str, Callable[[Path], list[Answer]], int | None]:

@@ -23,9 +23,11 @@ from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.onnx_graphs import graphs_of, name_nodes, parts_of
 from edge_assistant_quantize.onnx_recipes import Kept, Recipe
 
+OTHER_RECIPE: Final = "try another recipe; fp16-weights computes as the original does"
 _SMALLEST: Final = float(np.finfo(np.float16).smallest_subnormal)
 _LARGEST: Final = float(np.finfo(np.float16).max)
 
+_LARGE_NUMBERS: Final = 1024
 _INTEGER_OPS: Final = ("Conv", "ConvTranspose", "MatMul", "Gather", "LSTM", "Attention")
 """What int8 is about; a note counts only these."""
 _WITH_WEIGHT: Final = {"Conv": (1,), "LSTM": (1, 2)}
@@ -51,9 +53,10 @@ def carry_out(recipe: Recipe, model: onnx.ModelProto, path: Path) -> tuple[str, 
         return WorkshopError(
             "conversion-failed",
             f"the model cannot be made by the recipe {recipe.name}: {type(error).__name__}: {error}",
-            "another recipe may do: fp16-weights takes every model",
+            OTHER_RECIPE,
         )
 
+    _lift_constants(model)
     name_nodes(model)
     kept = kept_nodes(recipe, model)
     with failing_as(failed):
@@ -80,6 +83,20 @@ def kept_nodes(recipe: Recipe, model: onnx.ModelProto) -> dict[str, Kept]:
     return kept
 
 
+def _lift_constants(model: onnx.ModelProto) -> None:
+    """Make weights of large constants (Silero has no others): only those can be made smaller."""
+    for graph in graphs_of(model.graph):
+        for node in list(graph.node):
+            values = [each.t for each in node.attribute if each.name == "value"]
+            if node.op_type != "Constant" or not values:
+                continue
+            if values[0].data_type == TensorProto.FLOAT and prod(values[0].dims) >= _LARGE_NUMBERS:
+                weight = graph.initializer.add()
+                weight.CopyFrom(values[0])
+                weight.name = node.output[0]
+                graph.node.remove(node)
+
+
 def _told(recipe: Recipe, model: onnx.ModelProto, kept: Mapping[str, Kept]) -> Iterator[str]:
     """One line for each reason that kept something."""
     counts: Counter[str] = Counter()
@@ -90,7 +107,7 @@ def _told(recipe: Recipe, model: onnx.ModelProto, kept: Mapping[str, Kept]) -> I
                 counts[kept[node.name].reason] += 1
     for each in recipe.kept:
         if counts[each.reason]:
-            what = each.part or ", ".join(each.ops)
+            what = each.part or ", ".join(each.ops or each.names)
             yield f"{counts[each.reason]} nodes stay in float32 ({what}): {each.reason}"
 
 
@@ -186,7 +203,9 @@ def _to_int8(
         )
     if not unweighted:
         return []
-    return [f"{len(unweighted)} nodes stay in float32: their weights are worked out while it runs"]
+    return [
+        f"{len(unweighted)} nodes stay in float32: their weights are small, or worked out while it runs"
+    ]
 
 
 def _without_weights(model: onnx.ModelProto, ops: tuple[str, ...]) -> list[str]:

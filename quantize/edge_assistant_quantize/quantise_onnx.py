@@ -23,11 +23,13 @@ from edge_assistant_quantize.onnx_graphs import (
     tensors_of,
     types_of,
 )
-from edge_assistant_quantize.onnx_methods import carry_out
+from edge_assistant_quantize.onnx_methods import OTHER_RECIPE, carry_out
 from edge_assistant_quantize.onnx_recipes import recipe_of
 from edge_assistant_quantize.outputs import new_file
 from edge_assistant_quantize.steps import step
 
+FAR_SHARE: Final = 0.1
+"""Of the reference's peak; a difference above it is named as one."""
 _INTEGER_NODES: Final = {
     *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger"),
     *("MatMulInteger", "QLinearConv", "QLinearMatMul", "DynamicQuantizeLSTM", "MatMulNBits"),
@@ -85,7 +87,7 @@ def quantise_onnx(
         source_bytes=source.stat().st_size,
         took_s=time.perf_counter() - began_s,
         types=types_of(made),
-        notes=(*notes, found, *_of_a_voice(source, output, made, overwrite)),
+        notes=(*notes, *found, *_of_a_voice(source, output, made, overwrite)),
     )
 
 
@@ -118,11 +120,16 @@ def _require_smaller(source: Path, draft: Path, recipe_name: str) -> None:
         )
 
 
-def _compared(source: Path, draft: Path) -> str:
+def _compared(source: Path, draft: Path) -> tuple[str, ...]:
     try:
-        return str(agreement(source, draft))
+        found = agreement(source, draft)
     except InputsUnknown as error:
-        return f"not compared with the original: {error.message}"
+        return (f"not compared with the original: {error.message}",)
+    except WorkshopError as error:
+        raise WorkshopError(error.code, error.message, OTHER_RECIPE) from error
+    if found.max_abs <= FAR_SHARE * found.peak:
+        return (str(found),)
+    return (str(found), "that is far off: judge it by its task before you use it")
 
 
 def _of_a_voice(
