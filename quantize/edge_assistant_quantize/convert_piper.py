@@ -95,10 +95,7 @@ def convert_piper(
         TemporaryDirectory(prefix="edge-assistant-") as folder,
     ):
         with step(progress, "checking the voice"):
-            let_in(like)
-            model = read_model(like)
-            if not is_piper({each.name for each in model.graph.input}):
-                raise WorkshopError("not-a-voice", f"{like.name} is no Piper voice", "name a voice")
+            model = _voice(like)
         with step(progress, "placing the weights"), open_checkpoint(checkpoint) as opened:
             placed = place(dict(generator_weights(opened)), model, like.name)
         draft = Path(folder) / output.name
@@ -118,6 +115,14 @@ def convert_piper(
             f"beside {like.name}, another voice: {found}",
         ),
     )
+
+
+def _voice(path: Path) -> onnx.ModelProto:
+    let_in(path)
+    model = read_model(path)
+    if not is_piper({each.name for each in model.graph.input}):
+        raise WorkshopError("not-a-voice", f"{path.name} is no Piper voice", "name a voice")
+    return model
 
 
 def generator_weights(checkpoint: Checkpoint) -> Iterator[tuple[str, Weights]]:

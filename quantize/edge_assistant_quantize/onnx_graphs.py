@@ -127,7 +127,7 @@ def _size_bytes(tensor: onnx.TensorProto) -> int:
     if tensor.raw_data:
         return len(tensor.raw_data)
     item_bytes = int(helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
-    return prod(tensor.dims) * item_bytes
+    return int(prod(tensor.dims)) * item_bytes
 
 
 def streams(model: onnx.ModelProto) -> bool:

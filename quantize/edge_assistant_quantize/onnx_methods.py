@@ -52,7 +52,7 @@ def carry_out(recipe: Recipe, model: onnx.ModelProto, path: Path) -> tuple[str, 
     def failed(error: Exception) -> WorkshopError:
         return WorkshopError(
             "conversion-failed",
-            f"the model cannot be made by the recipe {recipe.name}: {type(error).__name__}: {error}",
+            f"the recipe {recipe.name} does not take it: {type(error).__name__}: {error}",
             OTHER_RECIPE,
         )
 
@@ -203,9 +203,7 @@ def _to_int8(
         )
     if not unweighted:
         return []
-    return [
-        f"{len(unweighted)} nodes stay in float32: their weights are small, or worked out while it runs"
-    ]
+    return [f"{len(unweighted)} nodes stay in float32: their weights are small, or not constant"]
 
 
 def _without_weights(model: onnx.ModelProto, ops: tuple[str, ...]) -> list[str]:

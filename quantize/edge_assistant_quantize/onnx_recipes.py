@@ -68,8 +68,8 @@ _ENTRANCE: Final = Kept(
     names=("/dec/conv_pre/*",),
 )
 _DECODER: Final = Kept(
-    reason="it makes the wave itself, where steps of 8 bits are heard as noise (onnxruntime issue 12854); "
-    "ConvTranspose has no integer version at all",
+    reason="it makes the wave itself, where steps of 8 bits are heard as noise (onnxruntime "
+    "issue 12854); ConvTranspose has no integer version at all",
     part="decoder",
     names=("/dec/*",),
 )

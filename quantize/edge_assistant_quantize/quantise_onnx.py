@@ -101,7 +101,7 @@ def _require_float(model: onnx.ModelProto, source: Path) -> None:
         what = ", ".join(integer) or "weights of 16 bits"
         raise WorkshopError(
             "already-quantised",
-            f"{source.name} was made smaller before: it has {what}; most bytes are {share.type_name}",
+            f"{source.name} was made smaller before ({share.type_name} above all): it has {what}",
             "begin with the float32 original",
         )
     if TensorProto.FLOAT not in types:
@@ -115,7 +115,7 @@ def _require_smaller(source: Path, draft: Path, recipe_name: str) -> None:
     if after >= before:
         raise WorkshopError(
             "not-smaller",
-            f"by the recipe {recipe_name} {source.name} would have {after} bytes in place of {before}",
+            f"{recipe_name} would bring {source.name} to {after} bytes in place of {before}",
             "keep the original, or try another recipe",
         )
 

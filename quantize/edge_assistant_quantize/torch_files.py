@@ -13,12 +13,12 @@ import io
 import pickle
 import pickletools
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -83,7 +83,8 @@ class Checkpoint:
             _need(archive.read(order) == b"little", "numbers of another byte order")
         content = _Reader(io.BytesIO(archive.read(pickles[0]))).load()
         state = content.get("state_dict", content) if isinstance(content, dict) else None
-        _need(isinstance(state, dict), "no state_dict")
+        if not isinstance(state, dict):
+            raise ValueError("no state_dict")
         self._tensors: dict[str, _Tensor] = {
             name: value
             for name, value in state.items()
@@ -151,6 +152,9 @@ def _numbers(raw: bytes, kind: str) -> NDArray[Any]:
 class _Reader(pickle._Unpickler):
     """Builds dictionaries, lists and tensors; all else is `_Nothing`."""
 
+    stack: list[Any]
+    pop_mark: Callable[[], list[Any]]
+
     def find_class(self, module: str, name: str) -> Any:
         return _Global(module, name)
 
@@ -175,7 +179,7 @@ class _Reader(pickle._Unpickler):
         items = self.pop_mark()
         _put(self.stack[-1], items)
 
-    dispatch: Any = {  # noqa: RUF012 - a table of the base class
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {  # type: ignore[assignment]
         code: action
         for opcode in pickletools.opcodes
         if opcode.proto <= 2 and opcode.name not in _REFUSED

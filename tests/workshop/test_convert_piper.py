@@ -169,7 +169,11 @@ def test_a_checkpoint_cannot_make_anything_run(tmp_path: Path) -> None:
 
 def test_views_and_halves_are_read_as_they_are(tmp_path: Path) -> None:
     plain = np.arange(12, dtype=np.float32).reshape(3, 4)
-    tensors = {"turned": plain.T, "half": plain.astype(np.float16), "plain": plain}
+    tensors: dict[str, NDArray[Any]] = {
+        "turned": plain.T,
+        "half": plain.astype(np.float16),
+        "plain": plain,
+    }
     path = write_checkpoint(tmp_path / "views.ckpt", tensors, step=np.array([3]))
     with open_checkpoint(path) as checkpoint:
         np.testing.assert_array_equal(checkpoint.array("half"), plain)
@@ -200,6 +204,7 @@ def test_spoiled_checkpoints_are_refused_or_read_and_never_more(
     whole = write_archive(tmp_path / "good.ckpt", program, writer.storages).read_bytes()
     spoiled = tmp_path / "spoiled.ckpt"
     refused: Counter[str] = Counter()
+    codes: set[str] = set()
     for turn in range(300):
         kind = ("cut", "flipped", "pickle flipped")[turn % 3]
         if kind == "cut":
@@ -213,8 +218,9 @@ def test_spoiled_checkpoints_are_refused_or_read_and_never_more(
                 for name in checkpoint.names:
                     checkpoint.array(name)
         except ModelCorrupt as error:
-            assert error.code == "checkpoint-unreadable"
+            codes.add(error.code)
             refused[kind] += 1
+    assert codes == {"checkpoint-unreadable"}
     assert refused["cut"] == 100
     assert refused["flipped"] > 80
     assert refused["pickle flipped"] > 10

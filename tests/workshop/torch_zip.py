@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def write_checkpoint(path: Path, tensors: dict[str, NDArray[np.float32]], **more: Any) -> Path:
+def write_checkpoint(path: Path, tensors: Mapping[str, NDArray[Any]], **more: Any) -> Path:
     """Write a checkpoint of Lightning: `state_dict` and whatever else it is told to hold."""
     writer = Pickled()
     program = writer.program({"epoch": 3, "state_dict": dict(tensors), **more})
