@@ -179,7 +179,7 @@ class _Reader(pickle._Unpickler):
         items = self.pop_mark()
         _put(self.stack[-1], items)
 
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {  # type: ignore[assignment]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         code: action
         for opcode in pickletools.opcodes
         if opcode.proto <= 2 and opcode.name not in _REFUSED
