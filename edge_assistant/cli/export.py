@@ -61,11 +61,11 @@ def export(
         options["progress"] = progress
         made: tuple[Made, ...]
         if form == "ort":
-            made = (workshop("to_ort").to_ort(source, output, **options),)
+            made = (workshop("onnx_models.to_ort").to_ort(source, output, **options),)
         elif form == "split":
-            made = workshop("split_voice").split_voice(source, output, **options)
+            made = workshop("onnx_models.split").split_voice(source, output, **options)
         else:
-            convert = workshop("convert_piper").convert_piper
+            convert = workshop("onnx_models.convert_piper").convert_piper
             made = (convert(source, output, like=like, config=voice_config, **options),)
     if as_json:
         emit([made_dict(each) for each in made])

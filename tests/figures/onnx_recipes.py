@@ -14,11 +14,11 @@ from statistics import median
 
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.made import Made
-from edge_assistant_quantize.onnx_agreement import agreement, opened, piper_feeds
-from edge_assistant_quantize.onnx_recipes import RECIPES
-from edge_assistant_quantize.quantise_onnx import quantise_onnx
-from edge_assistant_quantize.split_voice import split_voice
-from edge_assistant_quantize.to_ort import to_ort
+from edge_assistant_quantize.onnx_models.agreement import agreement, opened, piper_feeds
+from edge_assistant_quantize.onnx_models.quantise import quantise_onnx
+from edge_assistant_quantize.onnx_models.recipes import RECIPES
+from edge_assistant_quantize.onnx_models.split import split_voice
+from edge_assistant_quantize.onnx_models.to_ort import to_ort
 
 from edge_assistant.errors import EdgeAssistantError, ModelError
 from edge_assistant.store import Store

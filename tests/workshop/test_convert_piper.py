@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from edge_assistant_quantize.convert_piper import convert_piper, normed, place
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.onnx_agreement import agreement
-from edge_assistant_quantize.torch_files import open_checkpoint
+from edge_assistant_quantize.onnx_models.agreement import agreement
+from edge_assistant_quantize.onnx_models.convert_piper import convert_piper, normed, place
+from edge_assistant_quantize.onnx_models.torch_files import open_checkpoint
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 

@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 import pytest
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.log_mel import log_mel_distance_db
 from edge_assistant_quantize.made import Made
-from edge_assistant_quantize.onnx_agreement import agreement
-from edge_assistant_quantize.onnx_graphs import name_nodes, parts_of, types_of
-from edge_assistant_quantize.onnx_recipes import RECIPES, recipe_of
-from edge_assistant_quantize.quantise_onnx import quantise_onnx
+from edge_assistant_quantize.onnx_models.agreement import agreement
+from edge_assistant_quantize.onnx_models.graphs import name_nodes, parts_of, types_of
+from edge_assistant_quantize.onnx_models.log_mel import log_mel_distance_db
+from edge_assistant_quantize.onnx_models.quantise import quantise_onnx
+from edge_assistant_quantize.onnx_models.recipes import RECIPES, recipe_of
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_assistant.cancel import CancelToken

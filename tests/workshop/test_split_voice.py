@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.onnx_agreement import opened
-from edge_assistant_quantize.split_voice import check_halves, split_voice
+from edge_assistant_quantize.onnx_models.agreement import opened
+from edge_assistant_quantize.onnx_models.split import check_halves, split_voice
 from onnx import numpy_helper
 
 from edge_assistant.tts.piper_graph import Halves, cut

@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 import pytest
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.onnx_agreement import agreement
-from edge_assistant_quantize.onnx_graphs import types_of
-from edge_assistant_quantize.to_ort import check_same, to_ort
+from edge_assistant_quantize.onnx_models.agreement import agreement
+from edge_assistant_quantize.onnx_models.graphs import types_of
+from edge_assistant_quantize.onnx_models.to_ort import check_same, to_ort
 from onnx import numpy_helper
 
 from edge_assistant.errors import EdgeAssistantError, ModelCorrupt, ModelError

@@ -29,11 +29,11 @@ from onnx import TensorProto, numpy_helper
 from edge_assistant.tts.piper_config import read_piper_config
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.made import Made, Progress
-from edge_assistant_quantize.onnx_agreement import agreement, is_piper
-from edge_assistant_quantize.onnx_graphs import let_in, read_model, require_suffix, types_of
+from edge_assistant_quantize.onnx_models.agreement import agreement, is_piper
+from edge_assistant_quantize.onnx_models.graphs import let_in, read_model, require_suffix, types_of
+from edge_assistant_quantize.onnx_models.torch_files import Checkpoint, open_checkpoint
 from edge_assistant_quantize.outputs import new_file
 from edge_assistant_quantize.steps import step
-from edge_assistant_quantize.torch_files import Checkpoint, open_checkpoint
 
 Weights = NDArray[np.float32]
 

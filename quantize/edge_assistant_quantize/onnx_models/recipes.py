@@ -8,7 +8,7 @@ from typing import Final, Literal
 from edge_assistant_quantize.errors import WorkshopError
 
 Part = Literal["durations", "decoder", "entrance"]
-"""Parts of a Piper voice; `onnx_graphs.parts_of` tells them by what depends on what.
+"""Parts of a Piper voice; `graphs.parts_of` tells them by what depends on what.
 
 `durations` says how long every phoneme lasts, `decoder` is the vocoder (HiFi-GAN), and `entrance`
 its first convolution. All else is the text encoder and the flow.

@@ -17,7 +17,7 @@ from edge_assistant.store.trial import run_once
 from edge_assistant.tts.piper_graph import GraphUnknown, cut
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.made import TypeShare
-from edge_assistant_quantize.onnx_recipes import Part
+from edge_assistant_quantize.onnx_models.recipes import Part
 
 _ANEW = "get the file anew, or name another"
 

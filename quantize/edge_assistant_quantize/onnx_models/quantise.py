@@ -13,8 +13,8 @@ from onnx import TensorProto
 
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.made import Made, Progress
-from edge_assistant_quantize.onnx_agreement import InputsUnknown, agreement, is_piper
-from edge_assistant_quantize.onnx_graphs import (
+from edge_assistant_quantize.onnx_models.agreement import InputsUnknown, agreement, is_piper
+from edge_assistant_quantize.onnx_models.graphs import (
     graphs_of,
     let_in,
     read_model,
@@ -23,8 +23,8 @@ from edge_assistant_quantize.onnx_graphs import (
     tensors_of,
     types_of,
 )
-from edge_assistant_quantize.onnx_methods import OTHER_RECIPE, carry_out
-from edge_assistant_quantize.onnx_recipes import recipe_of
+from edge_assistant_quantize.onnx_models.methods import OTHER_RECIPE, carry_out
+from edge_assistant_quantize.onnx_models.recipes import recipe_of
 from edge_assistant_quantize.outputs import new_file
 from edge_assistant_quantize.steps import step
 
@@ -51,7 +51,7 @@ def quantise_onnx(
     Args:
         source: an ONNX file of float32.
         output: the file to make, `.onnx`.
-        recipe_name: of `onnx_recipes.RECIPES`.
+        recipe_name: of `recipes.RECIPES`.
         overwrite: replace what is there.
         progress: told what is being done.
 

@@ -20,9 +20,9 @@ from edge_assistant.onnx import session_options
 from edge_assistant.store.headers import inspect
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.made import Made, Progress
-from edge_assistant_quantize.onnx_agreement import InputsUnknown, agreement, require_same
-from edge_assistant_quantize.onnx_graphs import let_in, require_suffix
-from edge_assistant_quantize.ort_types import ort_types
+from edge_assistant_quantize.onnx_models.agreement import InputsUnknown, agreement, require_same
+from edge_assistant_quantize.onnx_models.graphs import let_in, require_suffix
+from edge_assistant_quantize.onnx_models.ort_types import ort_types
 from edge_assistant_quantize.outputs import new_file
 from edge_assistant_quantize.steps import step
 

@@ -29,7 +29,7 @@ from edge_assistant.turn_detector.logmel import NUM_COLUMNS, NUM_MELS
 from edge_assistant.turn_detector.smart_turn import SmartTurn
 from edge_assistant.vad.silero import SileroVad
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.log_mel import log_mel_distance_db
+from edge_assistant_quantize.onnx_models.log_mel import log_mel_distance_db
 
 Answer = NDArray[np.float32]
 Feed = dict[str, NDArray[Any]]

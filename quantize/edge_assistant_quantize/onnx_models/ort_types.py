@@ -14,7 +14,7 @@ from pathlib import Path
 from onnx import helper
 
 from edge_assistant_quantize.made import TypeShare
-from edge_assistant_quantize.onnx_graphs import shares
+from edge_assistant_quantize.onnx_models.graphs import shares
 
 _SESSION_MODEL, _MODEL_GRAPH = 1, 7
 _GRAPH_INITIALIZERS, _GRAPH_NODES = 0, 2

@@ -20,8 +20,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from edge_assistant.borders import failing_as
 from edge_assistant_quantize.errors import WorkshopError
-from edge_assistant_quantize.onnx_graphs import graphs_of, name_nodes, parts_of
-from edge_assistant_quantize.onnx_recipes import Kept, Recipe
+from edge_assistant_quantize.onnx_models.graphs import graphs_of, name_nodes, parts_of
+from edge_assistant_quantize.onnx_models.recipes import Kept, Recipe
 
 OTHER_RECIPE: Final = "try another recipe; fp16-weights computes as the original does"
 _SMALLEST: Final = float(np.finfo(np.float16).smallest_subnormal)

@@ -18,7 +18,7 @@ from edge_assistant.tts.piper_graph import GraphUnknown, Halves, cut
 from edge_assistant.tts.piper_speech import MARGIN
 from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.made import Made, Progress
-from edge_assistant_quantize.onnx_agreement import (
+from edge_assistant_quantize.onnx_models.agreement import (
     Agreement,
     Answer,
     Feed,
@@ -29,7 +29,7 @@ from edge_assistant_quantize.onnx_agreement import (
     require_same,
     voice_facts,
 )
-from edge_assistant_quantize.onnx_graphs import let_in, require_suffix, types_of
+from edge_assistant_quantize.onnx_models.graphs import let_in, require_suffix, types_of
 from edge_assistant_quantize.outputs import new_file
 from edge_assistant_quantize.steps import step
 
