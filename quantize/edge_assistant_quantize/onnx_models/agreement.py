@@ -82,10 +82,20 @@ def agreement(reference: Path, candidate: Path) -> Agreement:
 
     Raises:
         InputsUnknown: `inputs-unknown`.
-        WorkshopError: `not-runnable`, the candidate fails, or gives what is no number.
+        WorkshopError: `reference-fails`, the reference itself does (of a voice: its JSON names ids
+            that it does not know); `not-runnable`, the candidate fails, or gives what is no number.
     """
     inputs, run, sample_rate = _runner(reference)
-    expected = run(reference)
+
+    def fails(error: Exception) -> WorkshopError:
+        return WorkshopError(
+            "reference-fails",
+            f"{reference.name} does not run over {inputs}: {_short(error)}",
+            "get the file anew; beside a voice, its own JSON",
+        )
+
+    with failing_as(fails):
+        expected = run(reference)
 
     def broken(error: Exception) -> WorkshopError:
         return WorkshopError(
