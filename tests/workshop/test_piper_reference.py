@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from edge_assistant_quantize.errors import WorkshopError
 from edge_assistant_quantize.onnx_models.agreement import agreement
 from edge_assistant_quantize.onnx_models.convert_piper import (
     convert_piper,
@@ -34,8 +35,8 @@ from tests.engines.piper_file import piper_config
 DATA = Path(__file__).parent / "data" / "piper"
 NAMES = ("medium", "speakers")
 LAST_SPEAKER = 2
-SAME = 1e-6
-"""Of a peak of 0.1; float32 in another order of sums: 6e-8 measured."""
+SAME = 1e-5
+"""In audio (peak 0.1) or columns (up to 30); float32 in another order of sums: 2e-6 measured."""
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -91,7 +92,7 @@ def test_a_checkpoint_speaks_as_it_does_in_pytorch(voice: Path, tmp_path: Path) 
     checkpoint = unpacked(f"{name}-tuned.ckpt.xz", tmp_path)
     made = convert_piper(checkpoint, tmp_path / "mine.onnx", like=voice)
     assert farthest(onnx.load(made.path), name) < SAME
-    assert farthest(onnx.load(voice), name) > 1000 * SAME
+    assert farthest(onnx.load(voice), name) > 100 * SAME
 
 
 def test_every_misplaced_weight_is_heard(voice: Path, tmp_path: Path) -> None:
@@ -127,21 +128,42 @@ def test_parts_of_a_real_graph_are_what_their_names_say(voice: Path) -> None:
     assert parts["entrance"] == {"/dec/conv_pre/Conv"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipes_hold_for_a_real_graph(recipe: str, voice: Path, tmp_path: Path) -> None:
     path = tmp_path / "made.onnx"
     carry_out(RECIPES[recipe], onnx.load(voice), path)
     found = agreement(voice, path)
-    if recipe != "int8-all":
-        assert found.lengths[0] == found.lengths[1]
-        assert found.max_abs < 0.2 * found.peak
-        assert streams(onnx.load(path))
+    shorter, longer = sorted(found.lengths)
+    assert longer < 1.01 * shorter
+    assert found.log_mel_db is not None
+    assert found.log_mel_db < 1.0
+    assert streams(onnx.load(path)) == (recipe != "int8-all")
     for tensor in onnx.load(path).graph.initializer:
         if recipe == "fp16" and tensor.data_type == TensorProto.FLOAT16:
             assert np.isfinite(numpy_helper.to_array(tensor)).all()
 
 
 def test_a_real_graph_is_cut_in_two(voice: Path, tmp_path: Path) -> None:
+    """The medium one looks 18 columns far, two more than the margin: it upsamples by 4 and 4 only.
+
+    Real medium voices upsample by 8, 8 and 4, and look 11 columns far.
+    """
+    if voice.name.startswith("medium"):
+        with pytest.raises(WorkshopError, match="64 columns at a time") as caught:
+            split_voice(voice, tmp_path / "voice.onnx")
+        assert caught.value.code == "made-differs"
+        assert not list(tmp_path.iterdir())
+        return
     encoder, decoder = split_voice(voice, tmp_path / "voice.onnx")
     assert any("at once: max 0.00e+00" in note for note in decoder.notes)
     assert encoder.size_bytes < encoder.source_bytes
+
+
+def test_a_json_of_another_voice_is_named_as_the_fault(voice: Path, tmp_path: Path) -> None:
+    source = tmp_path / "voice.onnx"
+    source.write_bytes(voice.read_bytes())
+    (tmp_path / "voice.onnx.json").write_text(json.dumps(piper_config()))
+    with pytest.raises(WorkshopError, match="out of data bounds") as caught:
+        agreement(source, source)
+    assert caught.value.code == "reference-fails"
