@@ -1,9 +1,9 @@
 """What the ONNX recipes save, and what they cost: size, difference, time.
 
-`python -m tests.figures.onnx_recipes [VOICE.onnx]`, on a quiet machine. Without one it makes a voice
-of Piper's medium architecture (192 hidden channels, 22050 Hz) and random weights: its sizes and
-times are real, its speech is noise. Silero and Smart Turn come from the store; Silero also hears
-the folder of recordings, where there is one.
+`python -m tests.figures.onnx_recipes [VOICE.onnx]`, on a quiet machine. Without one it makes a
+voice of Piper's medium architecture (192 hidden channels, 22050 Hz) and random weights: its sizes
+and times are real, its speech is noise. Silero and Smart Turn come from the store; Silero also
+hears the folder of recordings, where there is one.
 """
 
 from __future__ import annotations

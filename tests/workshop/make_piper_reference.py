@@ -63,7 +63,7 @@ def make(name: str, folder: Path, work: Path) -> None:
 
 def save(name: str, seed: int, path: Path) -> Path:
     """Write a checkpoint as training does, of random weights, none of which is 0 or 1 in a row."""
-    import lightning
+    import lightning  # type: ignore[import-not-found]
     import torch  # type: ignore[import-not-found]
     from piper.train.vits.lightning import VitsModel
 

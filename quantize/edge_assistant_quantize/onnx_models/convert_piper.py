@@ -7,7 +7,7 @@ in the flow and the vocoder) the node that takes it is called after the module:
 `/flow/flows.0/enc/in_layers.0/Conv` takes `flow.flows.0.enc.in_layers.0.weight`.
 
 Every tensor has to find a place and every place a tensor, of the same shape; else nothing is made.
-Tried on graphs of tests with the names of real exports, not on a real checkpoint.
+Held against checkpoints and exports of Piper's own code (tests/workshop/make_piper_reference.py).
 """
 
 from __future__ import annotations
