@@ -36,7 +36,7 @@ DATA = Path(__file__).parent / "data" / "piper"
 NAMES = ("medium", "speakers")
 LAST_SPEAKER = 2
 SAME = 1e-5
-"""In audio (peak 0.1) or columns (up to 30); float32 in another order of sums: 2e-6 measured."""
+"""In audio (peak 0.1) or columns (up to 1.6); float32 in another order of sums: 2e-6 measured."""
 
 
 @pytest.fixture(scope="module", params=NAMES)
