@@ -120,11 +120,14 @@ class _Graph:
         if upward is None:
             raise GraphUnknown("nothing that upsamples")
         entries: set[str] = set()
+        seen: set[int] = set()
         waiting = [upward.inputs[0]]
         while waiting:
             node = self._maker.get(waiting.pop())
-            if node is None:
+            # Ways of which there may be millions: past residuals whose Conv is of another kind.
+            if node is None or id(node) in seen:
                 continue
+            seen.add(id(node))
             if node.op != "Conv":
                 waiting += node.inputs
             elif _OF_TEXT in self.inputs_of(self.behind(node.inputs[:1])):

@@ -1,0 +1,1 @@
+"""ONNX models in the workshop: smaller by recipe, in two halves, as ORT, from Piper checkpoints."""
