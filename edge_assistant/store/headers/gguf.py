@@ -7,10 +7,9 @@ dimensions, offsets without gaps or overlap), plus ceilings so that a lie costs 
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from typing import NoReturn
 
-from edge_assistant.store.headers.info import HeaderInfo
+from edge_assistant.store.headers.info import DEFAULT_CONTEXT, HeaderInfo, Tally, shown, tags
 from edge_assistant.store.headers.source import ByteSource, HeaderFault, need
 from edge_assistant.store.headers.tensor_types import TYPES, tensor_bytes
 
@@ -46,7 +45,13 @@ _MARKS = (
     ("<|im_start|>", "chatml"),
     ("<|start_header_id|>", "llama3"),
     ("<start_of_turn>", "gemma"),
+    ("<|start_of_role|>", "granite"),
 )
+_KEPT = ("general.languages", ".attention.head_count_kv")
+"""How the keys of the arrays end that are read, if they are short; all others are skipped."""
+_MAX_KEPT = 512
+_MAX_KEPT_BYTES = 64
+_LISTS = {4: "I", 5: "i"}
 
 _Value = int | float | str | tuple[int, int]
 """An array is kept as its element type and length only."""
@@ -64,8 +69,7 @@ def parse(source: ByteSource) -> HeaderInfo:
     position = walk.read(_HEAD.size, n_keys)
     alignment = walk.whole("general.alignment", 32)
     need(8 <= alignment <= 4096 and alignment & (alignment - 1) == 0, f"alignment {alignment}")
-    types = _walk_tensors(source, position, n_tensors, alignment)
-    return _checked(walk, types)
+    return _checked(walk, _walk_tensors(source, position, n_tensors, alignment))
 
 
 class _Metadata:
@@ -75,6 +79,7 @@ class _Metadata:
         self._source = source
         self._strings_left = _MAX_STRINGS
         self.values: dict[str, _Value] = {}
+        self.lists: dict[str, tuple[object, ...]] = {}
 
     def read(self, position: int, n_keys: int) -> int:
         """Read all pairs from `position` on; returns where they end."""
@@ -82,7 +87,10 @@ class _Metadata:
             key, position = self._string(position, _MAX_KEY_BYTES)
             (type_id,) = self._source.unpack(_U32, position)
             need(key != "" and key not in self.values, f"key {key[:64]!r} is empty or there twice")
-            self.values[key], position = self._value(type_id, position + 4)
+            start = position + 4
+            self.values[key], position = self._value(type_id, start)
+            if type_id == _ARRAY_TYPE and key.endswith(_KEPT):
+                self.lists[key] = self._short_list(start)
         return position
 
     def whole(self, key: str, default: int | None = None) -> int:
@@ -106,6 +114,13 @@ class _Metadata:
             _refuse(f"{key} is not the array that it should be")
         return value[1]
 
+    def number(self, key: str) -> int:
+        """Return a whole number that only describes the model; 0 where it is odd or missing."""
+        value = self.values.get(key)
+        if isinstance(value, bool) or not isinstance(value, int):
+            return 0
+        return value if 0 < value < 1 << 20 else 0
+
     def _value(self, type_id: int, position: int) -> tuple[_Value, int]:
         if type_id == _STRING:
             return self._string(position, _MAX_STRING_BYTES)
@@ -119,7 +134,8 @@ class _Metadata:
 
     def _skip_array(self, element: int, count: int, position: int) -> int:
         if element == _STRING:
-            need(count <= self._strings_left, f"an array of {count} strings")
+            fits = count * _U64.size <= self._source.size_bytes - position
+            need(count <= self._strings_left and fits, f"an array of {count} strings")
             self._strings_left -= count
             return self._skip_strings(count, position)
         layout = _SCALARS.get(element)
@@ -128,6 +144,23 @@ class _Metadata:
         end = position + count * layout.size
         need(end <= self._source.size_bytes, f"an array of {count} goes past the end of the file")
         return end
+
+    def _short_list(self, position: int) -> tuple[object, ...]:
+        """Read an array that was skipped before, so lies in the file; empty if it is long."""
+        element, count = self._source.unpack(_ARRAY, position)
+        position += _ARRAY.size
+        if count > _MAX_KEPT:
+            return ()
+        if element in _LISTS:
+            return self._source.unpack(struct.Struct(f"<{count}{_LISTS[element]}"), position)
+        words: list[object] = []
+        while element == _STRING and len(words) < count:
+            (length,) = self._source.unpack(_U64, position)
+            if length > _MAX_KEPT_BYTES:
+                return ()
+            word, position = self._string(position, _MAX_KEPT_BYTES)
+            words.append(word)
+        return tuple(words)
 
     def _skip_strings(self, count: int, position: int) -> int:
         unpack = _U64.unpack_from
@@ -152,9 +185,9 @@ class _Metadata:
         return raw.decode("utf-8", "replace"), position + 8 + length
 
 
-def _walk_tensors(source: ByteSource, position: int, count: int, alignment: int) -> Counter[str]:
+def _walk_tensors(source: ByteSource, position: int, count: int, alignment: int) -> Tally:
     names: set[bytes] = set()
-    types: Counter[str] = Counter()
+    tally = Tally()
     expected_offset = end_offset = 0
     for _ in range(count):
         (name_bytes,) = source.unpack(_U64, position)
@@ -175,19 +208,20 @@ def _walk_tensors(source: ByteSource, position: int, count: int, alignment: int)
         need(offset == expected_offset, f"tensor {name!r} overlaps another or leaves a gap")
         end_offset = offset + data_bytes
         expected_offset = _aligned(end_offset, alignment)
-        types[TYPES[type_id][0]] += data_bytes
+        tally.add(TYPES[type_id][0], data_bytes)
     # Writers may leave out the padding after the last tensor, never a byte of the tensor itself.
     need(
         _aligned(position, alignment) + end_offset <= source.size_bytes,
         f"cut off: the tensors need {_aligned(position, alignment) + end_offset} bytes, "
         f"the file has {source.size_bytes}",
     )
-    return types
+    return tally
 
 
-def _checked(walk: _Metadata, types: Counter[str]) -> HeaderInfo:
+def _checked(walk: _Metadata, tally: Tally) -> HeaderInfo:
     architecture = walk.text("general.architecture")
-    need(0 < len(architecture) <= 64 and architecture.isascii(), "no general.architecture")
+    is_sound = 0 < len(architecture) <= 64 and architecture.isascii() and architecture.isprintable()
+    need(is_sound, "no general.architecture")
     layers = walk.whole(f"{architecture}.block_count")
     need(1 <= layers <= _MAX_LAYERS, f"{layers} layers")
     for key in ("embedding_length", "context_length"):
@@ -199,13 +233,58 @@ def _checked(walk: _Metadata, types: Counter[str]) -> HeaderInfo:
         length = walk.length(f"tokenizer.ggml.{key}", element)
         need(length in (None, tokens), f"{length} {key} for {tokens} tokens")
     chat = walk.text("tokenizer.chat_template")
-    template = next((name for mark, name in _MARKS if mark in chat), "")
-    main_type = types.most_common(1)[0][0]
+    types = tally.types()
+    context_length = walk.whole(f"{architecture}.context_length")
+    token_bytes = _token_bytes(walk, architecture, layers)
     return HeaderInfo(
         form="gguf",
-        summary=f"{architecture}, {layers} layers, {tokens} tokens, mostly {main_type}",
-        template="lfm2" if architecture == "lfm2" and template == "chatml" else template,
+        summary=f"{architecture}, {layers} layers, {tokens} tokens, mostly {next(iter(types))}",
+        types=types,
+        licence=_licence(walk),
+        languages=tags(walk.lists.get("general.languages", ())),
+        template=_template(architecture, chat),
+        has_template=chat != "",
+        context_length=context_length,
+        cache_bytes=min(context_length, DEFAULT_CONTEXT) * token_bytes,
     )
+
+
+def _licence(walk: _Metadata) -> str:
+    """Join the two keys of it: `other (lfm1.0)` is how the hub tells a licence of its own."""
+    licence = shown(walk.values.get("general.license"))
+    name = shown(walk.values.get("general.license.name"))
+    return f"{licence} ({name})" if licence and name else licence or name
+
+
+def _template(architecture: str, chat: str) -> str:
+    """Judge from its marks which of our pinned templates the file's own is like."""
+    template = next((name for mark, name in _MARKS if mark in chat), "")
+    if template != "chatml":
+        return template
+    if architecture == "lfm2":
+        return "lfm2"
+    # Models that think aloud unless they are told not to; those that cannot do not have the switch.
+    return "qwen3" if "enable_thinking" in chat else template
+
+
+def _token_bytes(walk: _Metadata, architecture: str, layers: int) -> int:
+    """Bytes of keys and values of one token over all layers, in F16; 0 where it cannot be told.
+
+    Layers that look back over a window only, as those of Gemma, are counted in full.
+    """
+    prefix = f"{architecture}.attention"
+    heads = walk.number(f"{prefix}.head_count")
+    each = walk.lists.get(f"{prefix}.head_count_kv")
+    if each is not None:
+        counts = [count for count in each if isinstance(count, int) and 0 <= count < 1 << 16]
+        kv_heads = sum(counts) if len(counts) == len(each) else 0
+    else:
+        kv_heads = layers * (walk.number(f"{prefix}.head_count_kv") or heads)
+    width = walk.number(f"{architecture}.embedding_length") // heads if heads else 0
+    key = walk.number(f"{prefix}.key_length") or width
+    value = walk.number(f"{prefix}.value_length") or width
+    token_bytes = 2 * kv_heads * (key + value)
+    return token_bytes if key and value and token_bytes < 1 << 32 else 0
 
 
 def _aligned(offset: int, alignment: int) -> int:

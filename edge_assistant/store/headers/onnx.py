@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge_assistant.store.headers.info import HeaderInfo
+from edge_assistant.store.headers.info import HeaderInfo, Tally, shown, tags
+from edge_assistant.store.headers.onnx_types import TYPES, type_name
 from edge_assistant.store.headers.source import ByteSource, HeaderFault, need
 
 _MAX_FIELDS = 200_000
@@ -29,17 +30,12 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "function": {7: "node", 11: "attribute"},
 }
-_IR_VERSION, _GRAPH, _OPSET = 1, 7, 8
+_IR_VERSION, _GRAPH, _OPSET, _PROPERTY = 1, 7, 8, 14
+_MAX_PROPERTIES = 64
+_MAX_PROPERTY_BYTES = 1024
 _DIMS, _DATA_TYPE, _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 1, 2, 9, 13, 14
-_HALF_BYTES = {
-    **dict.fromkeys((2, 3, 9, 17, 18, 19, 20, 24), 2),
-    **dict.fromkeys((4, 5, 10, 16), 4),
-    **dict.fromkeys((1, 6, 12), 8),
-    **dict.fromkeys((7, 11, 13, 14), 16),
-    15: 32,
-    **dict.fromkeys((21, 22, 23), 1),
-}
-"""Element size by data type, in half bytes, because there are types of four bits."""
+_TYPED_DATA = (4, 5, 6, 7, 10, 11)
+"""Fields that hold the elements where they are not raw bytes."""
 
 
 def parse(source: ByteSource) -> HeaderInfo:
@@ -54,6 +50,8 @@ def parse(source: ByteSource) -> HeaderInfo:
             graphs += 1
         elif number == _OPSET:
             opsets += 1
+        elif number == _PROPERTY and wire == _BYTES:
+            walk.note_property(value, end)
         child = _CHILDREN["model"].get(number)
         if child is not None:
             walk.message(child, wire, value, end, 1)
@@ -62,6 +60,9 @@ def parse(source: ByteSource) -> HeaderInfo:
     return HeaderInfo(
         form="onnx",
         summary=f"format version {ir_version}, {walk.nodes} nodes, {walk.tensors} tensors",
+        types=walk.tally.types(),
+        licence=shown(walk.properties.get("license") or walk.properties.get("licence")),
+        languages=tags(walk.properties.get("language", "").split(",")),
     )
 
 
@@ -73,6 +74,8 @@ class _Walk:
         self._fields_left = _MAX_FIELDS
         self.nodes = 0
         self.tensors = 0
+        self.tally = Tally()
+        self.properties: dict[str, str] = {}
 
     def message(self, kind: str, wire: int, start: int, end: int, depth: int) -> None:
         """Walk one message of a known kind that lies between `start` and `end`."""
@@ -122,10 +125,20 @@ class _Walk:
                 raise HeaderFault(f"more than {_MAX_FIELDS} fields")
             yield number, wire, value, position
 
+    def note_property(self, start: int, end: int) -> None:
+        """Keep a key and a value that the maker of the model added, if they are short."""
+        if end - start > _MAX_PROPERTY_BYTES or len(self.properties) >= _MAX_PROPERTIES:
+            return
+        found = {1: "", 2: ""}
+        for number, wire, value, stop in self.fields(start, end):
+            if wire == _BYTES:
+                found[number] = self._source.read(value, stop - value).decode("utf-8", "replace")
+        self.properties[found[1]] = found[2]
+
     def _tensor(self, start: int, end: int) -> None:
         self.tensors += 1
         dims: list[int] = []
-        data_type, raw_bytes = 0, -1
+        data_type, raw_bytes, typed_bytes = 0, -1, 0
         for number, wire, value, stop in self.fields(start, end):
             if number == _DIMS:
                 dims += self._packed(value, stop) if wire == _BYTES else [value]
@@ -134,6 +147,8 @@ class _Walk:
             elif number == _RAW_DATA:
                 need(wire == _BYTES, "raw data that is no data")
                 raw_bytes = stop - value
+            elif number in _TYPED_DATA and wire == _BYTES:
+                typed_bytes += stop - value
             elif number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0):
                 need(False, "a tensor whose data are in another file")
         need(len(dims) <= _MAX_DIMS, f"a tensor of {len(dims)} dimensions")
@@ -142,9 +157,10 @@ class _Walk:
             need(dim < 1 << 40, f"a dimension of {dim}")
             elements *= dim
         if raw_bytes >= 0:
-            half_bytes = _HALF_BYTES.get(data_type, 0)
+            half_bytes = TYPES[data_type][1] if data_type in TYPES else 0
             need(half_bytes > 0, f"data type {data_type}")
             need(raw_bytes == (elements * half_bytes + 1) // 2, "a tensor unlike its shape")
+        self.tally.add(type_name(data_type), max(raw_bytes, typed_bytes))
 
     def _packed(self, start: int, end: int) -> list[int]:
         need(end - start <= 10 * _MAX_DIMS, "a tensor of many dimensions")
