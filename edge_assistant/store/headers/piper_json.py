@@ -21,7 +21,7 @@ def parse(source: ByteSource) -> HeaderInfo:
         raise HeaderFault(f"not JSON: {str(error)[:80]}") from error
     need(isinstance(config, dict), "not an object")
     rate = _table(config, "audio").get("sample_rate")
-    need(type(rate) is int and 8000 <= rate <= 48_000, f"sample_rate {str(rate)[:20]!r}")
+    need(type(rate) is int and 8000 <= rate <= 48_000, f"sample_rate {_brief(rate)}")
     symbols = _table(config, "phoneme_id_map")
     need(1 <= len(symbols) <= _MAX_SYMBOLS, f"{len(symbols)} phonemes")
     for symbol, ids in symbols.items():
@@ -37,7 +37,7 @@ def parse(source: ByteSource) -> HeaderInfo:
     for name, scale in _table(config, "inference").items() if "inference" in config else ():
         # No function of `math`: JSON has whole numbers that no float can hold.
         number = isinstance(scale, int | float) and 0 <= scale <= 10
-        need(number, f"inference.{name[:20]!r} is {str(scale)[:20]!r}")
+        need(number, f"inference: {name[:20]!r} is {_brief(scale)}")
     return HeaderInfo(
         form="piper-json",
         summary=f"{rate} Hz, {len(symbols)} phonemes, {voice}",
@@ -51,6 +51,13 @@ def _languages(config: dict[str, Any], voice: str) -> tuple[str, ...]:
     language = config.get("language")
     code = language.get("code") if isinstance(language, dict) else None
     return tags([code]) or tags([voice])
+
+
+def _brief(value: object) -> str:
+    """Show a value of any depth and length in a few characters."""
+    if isinstance(value, str):
+        return repr(value[:20])
+    return str(value)[:20] if isinstance(value, int | float) else type(value).__name__
 
 
 def _table(config: dict[str, Any], key: str) -> dict[str, Any]:
