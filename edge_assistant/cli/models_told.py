@@ -95,7 +95,17 @@ def status_dict(status: ModelStatus) -> dict[str, Any]:
 def installed_dict(entry: ModelEntry, folder: Path, paths: dict[str, Path]) -> dict[str, Any]:
     """A model that is ready."""
     files = {name: str(file) for name, file in paths.items()}
-    return {"id": entry.id, "kind": entry.kind, "folder": str(folder), "files": files}
+    return {
+        "id": entry.id,
+        "kind": entry.kind,
+        "title": entry.title,
+        "licence": entry.licence,
+        "languages": entry.languages,
+        "ram_bytes": entry.ram_bytes,
+        "template": entry.template or None,
+        "folder": str(folder),
+        "files": files,
+    }
 
 
 def report_dict(report: FileReport, known: ModelFacts) -> dict[str, Any]:
@@ -181,8 +191,9 @@ def _template(known: ModelFacts) -> str:
 
 
 def _ram(known: ModelFacts) -> str:
+    by_header_known = known.ram_by_header_bytes > 0
     by_header = megabytes(known.ram_by_header_bytes)
     if known.source == "file":
         return f"{by_header} of weights and caches, by the header; work memory comes on top"
     ours = f"{megabytes(known.ram_bytes)} ({_SOURCES[known.source]})"
-    return f"{ours}; weights and caches by the header: {by_header}"
+    return f"{ours}; weights and caches by the header: {by_header}" if by_header_known else ours
