@@ -1,7 +1,7 @@
 """Spoiled model files against the store, as tests and as a command that prints counts and times.
 
-python -m tests.store.corrupted             200 through `Store.open`, 12,500 and more through the parsers
-python -m tests.store.corrupted --unlisted  and 200 by their path, with a run in a child each
+    python -m tests.store.corrupted             200 against `Store.open`, 12,500 against the parsers
+    python -m tests.store.corrupted --unlisted  and 200 by their path, with a run in a child each
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _hostile() -> bool:
     work = [(base.name, PER_BASE) for base in bases()] + [(str(path), PER_REAL) for path in real]
     total: Counter[str] = Counter()
     refused_s: list[float] = []
-    worst = (0.0, 0.0, "")
+    worst: tuple[Any, ...] = (0.0, 0.0, "")
     for name, count in work:
         command = [sys.executable, "-m", "tests.store.corrupted", "--hostile", name, str(count)]
         done = subprocess.run(command, check=False, stdout=subprocess.PIPE)

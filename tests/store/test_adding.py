@@ -117,7 +117,7 @@ def test_a_file_that_changes_between_check_and_copy_is_not_kept(
 
 
 def test_what_a_file_tells_of_itself_goes_with_it(store: Store, tmp_path: Path) -> None:
-    said = {"general.license": "apache-2.0", "general.languages": ["en", "fr"]}
+    said: dict[str, object] = {"general.license": "apache-2.0", "general.languages": ["en", "fr"]}
     keys = llama_keys(template="<start_of_turn>") | said
     mine = tmp_path / "mine.gguf"
     mine.write_bytes(gguf(keys, llama_tensors()))

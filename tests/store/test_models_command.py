@@ -97,7 +97,7 @@ def test_pull_without_a_network_says_so() -> None:
 
 def test_verify_tells_who_says_what(tmp_path: Path) -> None:
     mine = tmp_path / "mine.gguf"
-    said = {"general.license": "mit", "general.languages": ["en"]}
+    said: dict[str, object] = {"general.license": "mit", "general.languages": ["en"]}
     mine.write_bytes(gguf(llama_keys(template="<|im_start|>") | said, llama_tensors(8)))
     lines = call("verify", str(mine)).stdout.splitlines()
     assert lines[0].endswith("mostly Q8_0, ran")
