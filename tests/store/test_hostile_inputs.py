@@ -38,7 +38,8 @@ SOUND = {
     "properties without end",
     "a property that paints",
     "one tensor, sound",
-    "100,000 tensors that are one",
+    "tensors as many as allowed",
+    "strings as many as allowed",
     "phonemes of many ids",
     "a licence that paints",
 }

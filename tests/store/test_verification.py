@@ -42,7 +42,10 @@ def llama(**keys: object) -> bytes:
 
 
 def test_gguf_tells_types_licence_languages_and_caches(tmp_path: Path) -> None:
-    keys: dict[str, object] = {"general__license": "apache-2.0", "general__languages": ["en", "pt-br", "en", "no!"]}
+    keys: dict[str, object] = {
+        "general__license": "apache-2.0",
+        "general__languages": ["en", "pt-br", "en", "no!"],
+    }
     info = inspect(written(tmp_path / "a.gguf", llama(**keys)))
     tensors = make.llama_tensors(8)
     q8 = [dims for _, dims, kind in tensors if kind == 8]

@@ -10,15 +10,16 @@ import struct
 
 from edge_assistant.store.headers.info import HeaderInfo, Tally
 from edge_assistant.store.headers.onnx_types import type_name
-from edge_assistant.store.headers.source import ByteSource, need
+from edge_assistant.store.headers.source import ByteSource, HeaderFault, need
 
 _U16 = struct.Struct("<H")
+_SIZES = struct.Struct("<2H")
 _I32 = struct.Struct("<i")
 _U32 = struct.Struct("<I")
 _I64 = struct.Struct("<q")
-_MAX_ITEMS = 100_000
-"""Over all lists of tables or strings. Lists may share what they point to, so that a small file
-could ask for any amount of work: a list of tensors that all share one list of strings."""
+_MAX_ITEMS = 20_000
+"""Over all lists of tables or strings; the largest model of the starter pack has 789. Strings may be
+shared, so a small file could ask for any amount of work: many tensors with one list of strings."""
 _MAX_TABLE_BYTES = 4096
 
 # Places of the fields in their tables, after onnxruntime's schema (ort.fbs).
@@ -85,24 +86,22 @@ class _Table:
         self._position = position
         (back,) = source.unpack(_I32, position)
         self._index = position - back
-        (self._index_bytes,) = source.unpack(_U16, self._index)
-        (self._table_bytes,) = source.unpack(_U16, self._index + 2)
-        need(
-            4 <= self._index_bytes <= _MAX_TABLE_BYTES and self._index_bytes % 2 == 0,
-            f"a table at {position} with an index of {self._index_bytes} bytes",
-        )
-        need(
-            self._table_bytes >= 4 and position + self._table_bytes <= source.size_bytes,
-            f"a table at {position} goes past the end of the file",
-        )
+        self._index_bytes, self._table_bytes = source.unpack(_SIZES, self._index)
+        # Not `need`, which would spell out a fault for every sound table.
+        if not 4 <= self._index_bytes <= _MAX_TABLE_BYTES or self._index_bytes % 2:
+            raise HeaderFault(f"a table at {position} with an index of {self._index_bytes} bytes")
+        if self._table_bytes < 4 or position + self._table_bytes > source.size_bytes:
+            raise HeaderFault(f"a table at {position} goes past the end of the file")
 
     def table(self, field: int) -> _Table:
         """Return a table that has to be there."""
         return _Table(self._buffer, self._target(field, required=True))
 
     def tables(self, field: int) -> list[_Table]:
-        """Return a list of tables."""
-        return [_Table(self._buffer, target) for target in self._targets(field)]
+        """Return a list of tables, each of them there once."""
+        targets = self._targets(field)
+        need(len(set(targets)) == len(targets), "a list that names a table twice")
+        return [_Table(self._buffer, target) for target in targets]
 
     def check_strings(self, field: int) -> None:
         """Look at a list of strings: each lies inside the file."""
@@ -135,8 +134,8 @@ class _Table:
     def _targets(self, field: int) -> list[int]:
         start, count = self.vector(field, 4)
         self._buffer.spend(count)
-        places = range(start, start + 4 * count, 4)
-        return [place + self._source.unpack(_U32, place)[0] for place in places]
+        offsets = self._source.unpack(struct.Struct(f"<{count}I"), start)
+        return [start + 4 * index + offset for index, offset in enumerate(offsets)]
 
     def _target(self, field: int, *, required: bool) -> int:
         place = self._place(field, 4)
