@@ -18,8 +18,8 @@ _I32 = struct.Struct("<i")
 _U32 = struct.Struct("<I")
 _I64 = struct.Struct("<q")
 _MAX_ITEMS = 20_000
-"""Over all lists of tables or strings; the largest model of the starter pack has 789. Strings may be
-shared, so a small file could ask for any amount of work: many tensors with one list of strings."""
+"""Over all lists of tables or strings; the largest model of the starter pack has 789. Strings may
+be shared, so a small file could ask for any amount of work: many tensors, one list of strings."""
 _MAX_TABLE_BYTES = 4096
 
 # Places of the fields in their tables, after onnxruntime's schema (ort.fbs).
