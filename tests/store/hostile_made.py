@@ -22,7 +22,7 @@ def gguf_by_hand() -> Made:
     one = make.gguf_string("k%d") + struct.pack("<II", 4, 1)
     many_keys = b"".join(one.replace(b"%d", b"%02x" % (i & 255)) for i in range(4096))
     tensor = struct.pack("<I2QIQ", 2, 32, 1, 0, 0)
-    many_tensors = b"".join(make.gguf_string(f"t{i:06}") + tensor for i in range(16_384))
+    many_tensors = b"".join(make.gguf_string(f"t{i:06}") + tensor for i in range(8192))
     many_languages: dict[str, object] = {"general.languages": [f"{i:02x}" * 30 for i in range(512)]}
     odd: dict[str, object] = {
         "general.license": "\x1b]0;title\x07",
@@ -36,7 +36,7 @@ def gguf_by_hand() -> Made:
         ("a million empty strings", keys(1, 1, strings(10**6) + bytes(8 * 10**6))),
         ("2^60 empty strings", keys(1, 1, strings(1 << 60) + bytes(1 << 20))),
         ("4,096 keys of 256 names", keys(4096, 1, many_keys)),
-        ("16,384 tensors at one place", keys(0, 16_384, many_tensors)),
+        ("8,192 tensors at one place", keys(0, 8192, many_tensors)),
         ("many long languages", make.gguf(sound | many_languages, tensors)[:-1]),
         ("an architecture that paints", make.gguf_llama().replace(b"llama", b"ll\x1b[m")),
         ("metadata that paint", make.gguf(sound | odd, tensors)),

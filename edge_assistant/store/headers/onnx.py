@@ -104,14 +104,18 @@ class _Walk:
             if stop - position < _MAX_HEAD_BYTES and stop < end:
                 block = self._source.read(position, min(_STEP_BYTES, end - position))
                 base, stop = position, position + len(block)
-            key, at = _varint(block, position - base)
+            # Most numbers take a byte; a call for each would double the time of the walk.
+            at, last = position - base, len(block) - 1
+            key = block[at] if at <= last else 0x80
+            key, at = (key, at + 1) if key < 0x80 else _varint(block, at)
             number, wire = key >> 3, key & 7
             value = base + at
             if wire == _VARINT:
                 value, at = _varint(block, at)
                 position = base + at
             elif wire == _BYTES:
-                length, at = _varint(block, at)
+                length = block[at] if at <= last else 0x80
+                length, at = (length, at + 1) if length < 0x80 else _varint(block, at)
                 value = base + at
                 position = value + length
             elif wire in (_FIXED64, _FIXED32):
