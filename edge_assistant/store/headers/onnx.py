@@ -160,6 +160,7 @@ class _Walk:
         for dim in dims:
             need(dim < 1 << 40, f"a dimension of {dim}")
             elements *= dim
+            need(elements < 1 << 40, "a tensor of too many elements")
         if raw_bytes >= 0:
             half_bytes = TYPES[data_type][1] if data_type in TYPES else 0
             need(half_bytes > 0, f"data type {data_type}")
