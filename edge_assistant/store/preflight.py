@@ -3,8 +3,8 @@
     python -m edge_assistant.store.preflight FORM PATH
 
 Exit code 0 and a last line `preflight: ok` if the file was loaded and run; with a reason behind it
-if it was only loaded. Exit code 3 and a last line with the reason if the library refused it. Anything
-else, a signal above all, condemns the file as well.
+if it was only loaded. Exit code 3 and a last line with the reason if the library refused it.
+Anything else, a signal above all, condemns the file as well.
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ def _run_onnx(path: Path) -> str:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     inputs = {}
     for wanted in session.get_inputs():
         shape = [size if isinstance(size, int) and size > 0 else 1 for size in wanted.shape]

@@ -1,7 +1,7 @@
 """Spoiled model files against the store, as tests and as a command that prints counts and times.
 
-    python -m tests.store.corrupted             200 against `Store.open`, 12,500 against the parsers
-    python -m tests.store.corrupted --unlisted  and 200 by their path, with a run in a child each
+python -m tests.store.corrupted             200 against `Store.open`, 12,500 against the parsers
+python -m tests.store.corrupted --unlisted  and 200 by their path, with a run in a child each
 """
 
 from __future__ import annotations

@@ -100,9 +100,7 @@ def attack(base: Base, folder: Path, count: int, seed: int, *, guard: bool = Fal
     return outcome
 
 
-def _try(
-    path: Path, form: Form, what: str, size_bytes: int, outcome: Outcome, guard: bool
-) -> None:
+def _try(path: Path, form: Form, what: str, size_bytes: int, outcome: Outcome, guard: bool) -> None:
     label = f"{path.name} {outcome.inputs}: {what}"
     outcome.inputs += 1
     began, began_cpu = time.perf_counter(), time.process_time()

@@ -165,9 +165,12 @@ def json_by_hand() -> Made:
     wide = {str(i): list(range(90)) for i in range(4000)}
     return (
         ("a scale of 400 digits", make.piper_config(inference={"noise_scale": 10**400})),
-        ("a deep nest for a rate", make.piper_config(audio={"sample_rate": "NEST"}).replace(
-            b'"NEST"', b"[" * 980 + b"]" * 980
-        )),
+        (
+            "a deep nest for a rate",
+            make.piper_config(audio={"sample_rate": "NEST"}).replace(
+                b'"NEST"', b"[" * 980 + b"]" * 980
+            ),
+        ),
         ("a voice that paints", voice('"\\u001b[31m"')),
         ("half a surrogate", voice('"\\ud800"')),
         ("a scale that paints", make.piper_config(inference={"\x1b[31m": 99})),
