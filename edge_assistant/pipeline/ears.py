@@ -237,7 +237,6 @@ class Ears:
         """What was taken for echo and is none: who spoke in it began then, and is told of now."""
         missed = missed[-self._heard.capacity_frames :]
         self._heard.correct(missed)
-        self._vad.reset()
         now_frames = self._heard.end_frames
         self._window = self._window[:0]
         for first in range(0, len(missed), BLOCK_FRAMES):

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from edge_assistant.audio.echo.coupling import Coupling
 from edge_assistant.audio.echo.path import WINDOW_FRAMES, Explained, Values
 from edge_assistant.audio.format import BLOCK_FRAMES, Samples
 
@@ -74,6 +75,8 @@ class ResidualGate:
         self._noise: Values = np.zeros(BANDS)
         self._leak: Values = np.full(BANDS, LEAK_LIMITS[0])
         self._window = np.zeros(WINDOW_FRAMES, dtype=np.float32)
+        self._far_window = np.zeros(WINDOW_FRAMES, dtype=np.float32)
+        self._coupling = Coupling(BANDS)
         self._overload = 0.0
         self._open_blocks = 0
 
@@ -94,7 +97,8 @@ class ResidualGate:
             peak: the highest sample of the microphone, to see whether it was overloaded.
             explained_db: how much of the microphone the model has explained of late, at most 10.
         """
-        rest = _bands(self._spectrum(block.rest))
+        rest = _bands(_spectrum(self._window, block.rest))
+        most = self._coupling.most(_bands(_spectrum(self._far_window, block.far)))
         self._overload = OVERLOAD if peak > CLIPPED else DECAY * self._overload
         if self._rest is None:
             self._rest = self._noise = rest
@@ -104,10 +108,12 @@ class ResidualGate:
         risen = np.maximum(self._noise * NOISE_RISE, LEAST_POWER)
         self._noise = np.minimum(risen, np.maximum(self._rest, LEAST_POWER))
         immature = 10.0 ** (-IMMATURITY * explained_db / 10.0)
+        total = self._echo.sum()
+        doubt = UNSURE_FACTOR * self._unsure + immature * (self._echo + total / BANDS)
         explained = (
-            UNSURE_FACTOR * self._unsure
-            + (LEAK_FACTOR * self._leak + immature) * self._echo
-            + (DISTORTION + immature / BANDS + self._overload) * self._echo.sum()
+            np.minimum(doubt, most)
+            + LEAK_FACTOR * self._leak * self._echo
+            + (DISTORTION + self._overload) * total
             + NOISE_FACTOR * self._noise
         )
         excess_db = 10.0 * np.log10(np.maximum(self._rest, LEAST_POWER) / explained)
@@ -115,22 +121,25 @@ class ResidualGate:
             self._open_blocks = HOLD_BLOCKS
         else:
             self._open_blocks = max(0, self._open_blocks - 1)
-        if not self._open_blocks:
+        is_open = self._open_blocks > 0
+        self._coupling.learn(self._rest, is_open)
+        if not is_open:
             self._learn_leak()
-        return self._open_blocks > 0
-
-    def _spectrum(self, rest: Samples) -> Values:
-        """Power in each bin of the last 20 ms, which is smooth at both ends: deep tones do not
-        leak into the bands above them."""
-        self._window[:BLOCK_FRAMES] = self._window[BLOCK_FRAMES:]
-        self._window[BLOCK_FRAMES:] = rest
-        return np.abs(np.fft.rfft(HANN * self._window)) ** 2
+        return is_open
 
     def _learn_leak(self) -> None:
         assert self._rest is not None
         is_loud = self._echo > NOISE_FACTOR * self._noise / LEAK_LIMITS[0]
         share = np.clip(self._rest / np.maximum(self._echo, LEAST_POWER), *LEAK_LIMITS)
         self._leak += np.where(is_loud, LEAK_LEARNT * (share - self._leak), 0.0)
+
+
+def _spectrum(window: Samples, block: Samples) -> Values:
+    """Power in each bin of the last 20 ms, which is smooth at both ends: deep tones do not leak
+    into the bands above them. `window` has the last 20 ms, and gets `block`."""
+    window[:BLOCK_FRAMES] = window[BLOCK_FRAMES:]
+    window[BLOCK_FRAMES:] = block
+    return np.abs(np.fft.rfft(HANN * window)) ** 2
 
 
 def _bands(bins: Values) -> Values:

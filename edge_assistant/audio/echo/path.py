@@ -87,6 +87,11 @@ class FarLine:
         self.powers: Values = np.zeros((PIECES, BINS), dtype=np.float32)
         self._window = np.zeros(WINDOW_FRAMES, dtype=np.float32)
 
+    @property
+    def newest(self) -> Samples:
+        """The last block, float32 (160,)."""
+        return self._window[BLOCK_FRAMES:].copy()
+
     def push(self, far: Samples) -> None:
         """Take the next block: float32 (160,)."""
         self._window[:BLOCK_FRAMES] = self._window[BLOCK_FRAMES:]
@@ -109,6 +114,8 @@ class Explained:
     """Of the echo that was foreseen."""
     unsure_power: Values
     """Of the echo that may well be in `rest`, the model being as unsure as it is."""
+    far: Samples
+    """What the loudspeaker gave meanwhile, float32 (160,)."""
 
 
 class EchoPath:
@@ -136,6 +143,7 @@ class EchoPath:
             rest_power=rest_power,
             echo_power=np.abs(spectrum) ** 2,
             unsure_power=unsure_power,
+            far=line.newest,
         )
 
     def doubt(self) -> None:
