@@ -20,6 +20,7 @@ from typing import Any
 from edge_assistant.errors import ModelError
 from edge_assistant.store import Store
 from edge_assistant.store.entry import Kind
+from edge_assistant.store.headers import sniff
 from edge_assistant.store.store import default_root
 from tests.fakes.model_files import GOOD, corruptions
 from tests.store.build import ENGINES, install, known_models, store_of
@@ -108,10 +109,10 @@ def run_hostile(name: str, count: int, seed: int = 5) -> dict[str, Any]:
 
 def _hostile() -> bool:
     """Attack every parser in a child of its own, so that a death can be counted."""
-    real = [path for path in default_root().glob("*/*") if path.suffix in REAL]
+    real = [path for path in default_root().glob("*/*") if path.suffix in REAL and sniff(path)]
     work = [(base.name, PER_BASE) for base in bases()] + [(str(path), PER_REAL) for path in real]
     total: Counter[str] = Counter()
-    refused_s: list[float] = []
+    refused: list[tuple[float, float]] = []
     worst: tuple[Any, ...] = (0.0, 0.0, "")
     for name, count in work:
         command = [sys.executable, "-m", "tests.store.corrupted", "--hostile", name, str(count)]
@@ -126,21 +127,22 @@ def _hostile() -> bool:
             print("".join(f"{key}: {line}\n" for line in found[key][:5]), end="")
         total["inputs"] += found["inputs"]
         total["accepted"] += sum(found["accepted"].values())
-        refused_s += found["refused_s"]
+        times = list(zip(found["refused_s"], found["refused_cpu_s"], strict=True))
+        refused += times
         worst = max(worst, tuple(found["worst"]))
-        refused = len(found["refused_s"])
-        print(f"{Path(name).name}: {found['inputs']} inputs, refused {refused}", end="")
-        print(f", accepted {found['accepted']}; {_times(found['refused_s'], found['worst'])}")
-    print(f"all: {dict(total)}, refused {len(refused_s)}; {_times(refused_s, worst)}")
+        print(f"{Path(name).name}: {found['inputs']} inputs, refused {len(times)}", end="")
+        print(f", accepted {found['accepted']}; {_times(times, found['worst'])}")
+    print(f"all: {dict(total)}, refused {len(refused)}; {_times(refused, worst)}")
     return not any(total[key] for key in ("deaths", "crashes", "hangs", "unprintable"))
 
 
-def _times(refused_s: list[float], worst: Sequence[Any]) -> str:
-    quick = sum(took_s < GOOD_ENOUGH_S for took_s in refused_s)
+def _times(refused: list[tuple[float, float]], worst: Sequence[Any]) -> str:
+    slow = sum(took_s >= GOOD_ENOUGH_S for took_s, _ in refused)
+    slow_cpu = sum(cpu_s >= GOOD_ENOUGH_S for _, cpu_s in refused)
     return (
-        f"refused in p50 {statistics.median(refused_s) * 1e3:.2f} ms, "
-        f"{100 * quick / len(refused_s):.2f} % under {GOOD_ENOUGH_S * 1e3:.0f} ms, "
-        f"worst {worst[0] * 1e3:.1f} ms ({worst[1] * 1e3:.1f} ms of the CPU: {worst[2]})"
+        f"refused in p50 {statistics.median(took_s for took_s, _ in refused) * 1e3:.2f} ms, "
+        f"{GOOD_ENOUGH_S * 1e3:.0f} ms or more: {slow_cpu} of the CPU, {slow} by the clock; "
+        f"worst {worst[0] * 1e3:.1f} ms of the CPU ({worst[1] * 1e3:.1f} by the clock: {worst[2]})"
     )
 
 
