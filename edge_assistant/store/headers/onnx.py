@@ -73,6 +73,7 @@ class _Walk:
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self._max_fields = self._fields_left = source.budget(*_FIELDS)
+        self._window = b"", 0
         self.nodes = 0
         self.tensors = 0
         self.tally = Tally()
@@ -99,12 +100,16 @@ class _Walk:
             For each its number, wire type, value and end: for bytes, value and end are the offsets
             of its content; for a varint the value is the number itself.
         """
-        block, base, stop = b"", start, start
+        # A message lies inside its parent, which has mostly read it already.
+        block, base = self._window
+        stop = base + len(block) if base <= start else start
         position = start
         while position < end:
             if stop - position < _MAX_HEAD_BYTES and stop < end:
-                block = self._source.read(position, min(_STEP_BYTES, end - position))
+                left = self._source.size_bytes - position
+                block = self._source.read(position, min(_STEP_BYTES, left))
                 base, stop = position, position + len(block)
+                self._window = block, base
             # Most numbers take a byte; a call for each would double the time of the walk.
             at, last = position - base, len(block) - 1
             key = block[at] if at <= last else 0x80
