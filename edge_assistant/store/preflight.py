@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from edge_assistant.borders import telling
 
@@ -21,6 +23,9 @@ model of 98 MB, whisper.cpp 0.72 GB with one of 3 MB, onnxruntime 0.30 GB. Reser
 used, so the bound may be generous."""
 MARK = "preflight: "
 _MAX_ELEMENTS = 1 << 24
+_SAMPLE_RATE = 16_000
+_SOUND_SAMPLES = 512, 16_000
+"""A frame for a detector of speech, and a second for what wants a sentence."""
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -80,24 +85,52 @@ def _run_gguf(path: Path) -> str:
 
 
 def _run_onnx(path: Path) -> str:
-    """Feed ones, with every free dimension one: many models take that, and the others say so."""
-    import numpy as np
+    """Feed ones, with every free dimension one; then, to a model of sound, more of it."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    inputs = {}
-    for wanted in session.get_inputs():
-        shape = [size if isinstance(size, int) and size > 0 else 1 for size in wanted.shape]
-        if wanted.type not in _DTYPES or math.prod(shape) > _MAX_ELEMENTS:
+    wanted = session.get_inputs()
+    takes_sound = any(
+        each.type == "tensor(float)" and len(each.shape) == 2 and _is_free(each.shape[-1])
+        for each in wanted
+    )
+    said: list[str] = []
+    for samples in (1, *_SOUND_SAMPLES) if takes_sound else (1,):
+        inputs = _ones(wanted, samples)
+        if inputs is None:
             return "only loaded: its inputs are none that we can make up"
-        inputs[wanted.name] = np.ones(shape, _DTYPES[wanted.type])
-    notes: list[str] = []
-    with telling(lambda error: notes.append(f"only loaded: not run on ones: {_short(error)}")):
-        session.run(None, inputs)
-    return "".join(notes)
+        with telling(lambda error: said.append(_short(error))):
+            session.run(None, inputs)
+            return ""
+    return f"only loaded: not run on ones: {said[0]}"
+
+
+def _ones(wanted: Sequence[Any], samples: int) -> dict[str, Any] | None:
+    """Make up inputs; the last axis, where it is free, has so many samples.
+
+    Args:
+        wanted: the session's inputs.
+        samples: above one, a whole number that stands alone is taken for a sample rate.
+    """
+    import numpy as np
+
+    inputs = {}
+    for each in wanted:
+        shape = [1 if _is_free(size) else size for size in each.shape]
+        if len(shape) > 1 and _is_free(each.shape[-1]):
+            shape[-1] = samples
+        if each.type not in _DTYPES or math.prod(shape) > _MAX_ELEMENTS:
+            return None
+        is_rate = not shape and each.type == "tensor(int64)" and samples > 1
+        inputs[each.name] = np.full(shape, _SAMPLE_RATE if is_rate else 1, _DTYPES[each.type])
+    return inputs
+
+
+def _is_free(size: object) -> bool:
+    return not isinstance(size, int) or size <= 0
 
 
 def _short(error: Exception) -> str:

@@ -203,28 +203,40 @@ def test_a_voice_is_verified_with_its_json(store: Store, tmp_path: Path) -> None
         store.verify(str(voice))
 
 
-def test_a_model_that_does_not_take_what_we_make_up_is_only_loaded(
-    store: Store, tmp_path: Path
-) -> None:
-    """It wants seven numbers in any number of dimensions, and gets one."""
+def reshaping(numbers: int, *axes: str) -> bytes:
+    """Build an ONNX model that wants so many numbers, in axes that are free."""
     shape = make.field(1, 1) + make.field(2, 7) + make.field(8, "s")
-    shape += make.field(9, struct.pack("<q", 7))
+    shape += make.field(9, struct.pack("<q", numbers))
     node = make.field(1, "x") + make.field(1, "s") + make.field(2, "y") + make.field(4, "Reshape")
 
-    def value(name: str, dim: bytes) -> bytes:
-        kind = make.field(1, make.field(1, 1) + make.field(2, make.field(1, dim)))
+    def value(name: str, *dims: bytes) -> bytes:
+        inner = b"".join(make.field(1, dim) for dim in dims)
+        kind = make.field(1, make.field(1, 1) + make.field(2, inner))
         return make.field(1, name) + make.field(2, kind)
 
     graph = make.field(1, node) + make.field(2, "g") + make.field(5, shape)
-    graph += make.field(11, value("x", make.field(2, "n")))
-    graph += make.field(12, value("y", make.field(1, 7)))
+    graph += make.field(11, value("x", *(make.field(2, axis) for axis in axes)))
+    graph += make.field(12, value("y", make.field(1, numbers)))
     opset = make.field(8, make.field(1, "") + make.field(2, 15))
-    path = written(tmp_path / "a.onnx", make.field(1, 8) + make.field(7, graph) + opset)
-    reports = store.verify(str(path))
+    return make.field(1, 8) + make.field(7, graph) + opset
+
+
+def test_a_model_that_does_not_take_what_we_make_up_is_only_loaded(
+    store: Store, tmp_path: Path
+) -> None:
+    reports = store.verify(str(written(tmp_path / "a.onnx", reshaping(7, "n"))))
     assert reports[0].was_run
     assert reports[0].run_note.startswith("only loaded: not run on ones: ")
     assert smoke(reports) == reports[0].run_note
     assert reports[0].run_note.isprintable()
+
+
+@pytest.mark.parametrize("samples", [512, 16_000])
+def test_a_model_of_sound_is_run_on_more_than_a_sample(
+    samples: int, store: Store, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "a.onnx", reshaping(samples, "batch", "samples"))
+    assert smoke(store.verify(str(path))) == RAN
 
 
 def test_a_model_of_the_catalog_says_more_than_its_file(tmp_path: Path) -> None:
