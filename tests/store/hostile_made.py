@@ -34,7 +34,7 @@ def gguf_by_hand() -> Made:
     painted = make.gguf_string("\x1b[31m") + struct.pack("<II", 4, 1)
     return (
         ("a million empty strings", keys(1, 1, strings(10**6) + bytes(8 * 10**6))),
-        ("empty strings as many as allowed", keys(1, 1, strings(208_000) + bytes(8 * 208_000))),
+        ("empty strings as many as allowed", keys(1, 1, strings(130_000) + bytes(8 * 130_000))),
         ("2^60 empty strings", keys(1, 1, strings(1 << 60) + bytes(1 << 20))),
         ("4,096 keys of 256 names", keys(4096, 1, many_keys)),
         ("8,192 tensors at one place", keys(0, 8192, many_tensors)),

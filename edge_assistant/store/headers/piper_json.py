@@ -31,8 +31,8 @@ def parse(source: ByteSource) -> HeaderInfo:
             f"phoneme {symbol[:8]!r} without ids",
         )
     voice = _table(config, "espeak").get("voice") if "espeak" in config else ""
-    is_sound = isinstance(voice, str) and len(voice) <= 64 and voice.isprintable()
-    need(is_sound, "an odd espeak voice")
+    if not isinstance(voice, str) or len(voice) > 64 or not voice.isprintable():
+        raise HeaderFault("an odd espeak voice")
     speakers = config.get("num_speakers", 1)
     need(type(speakers) is int and 0 <= speakers <= 100_000, "an odd number of speakers")
     for name, scale in _table(config, "inference").items() if "inference" in config else ():
