@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_assistant.cli import output
+from edge_assistant.cli import models_told, output
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from edge_assistant.store.entry import Kind, ModelEntry
     from edge_assistant.store.progress import Progress
-    from edge_assistant.store.store import FileReport, ModelStatus, Store
+    from edge_assistant.store.store import Store
 
 _KINDS = ("stt", "llm", "tts", "vad", "turn_detector")
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -45,12 +45,13 @@ def list_models(kind: str | None, installed: bool, as_json: bool) -> None:
         if kind in (None, status.entry.kind) and (status.is_installed or not installed)
     ]
     if as_json:
-        output.emit([_status_dict(status) for status in found])
+        output.emit([models_told.status_dict(status) for status in found])
     elif sys.stdout.isatty():
-        output.out().print(_table(found))
+        output.out().print(models_told.table(found))
     else:
         for status in found:
-            cells = (status.entry.id, status.entry.kind, _size(status), _state(status))
+            cells = [status.entry.id, status.entry.kind]
+            cells += [models_told.size(status), models_told.state(status)]
             click.echo("\t".join(cell or "-" for cell in cells))
 
 
@@ -67,7 +68,7 @@ def pull(names: tuple[str, ...], offline: bool, as_json: bool) -> None:
         for entry in entries:
             done.append(store.pull(entry.id, progress, offline=offline))
     if as_json:
-        output.emit([_installed_dict(m.entry, m.folder, m.paths) for m in done])
+        output.emit([models_told.installed_dict(m.entry, m.folder, m.paths) for m in done])
         return
     for model in done:
         output.note(f"{model.entry.id}: ready ({model.entry.licence})")
@@ -77,15 +78,31 @@ def pull(names: tuple[str, ...], offline: bool, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", "model_id", help="What to call it; of the catalog: supply that model's file.")
 @click.option("--kind", type=click.Choice(_KINDS), help="What an ONNX file is for.")
+@click.option("--title", default="", help="What it is, for lists.")
+@click.option("--licence", default="", help="Its licence, where the file does not say.")
+@click.option("--languages", default="", metavar="TAG,...", help="Its languages: en,pt-BR")
 @_JSON
-def add(file: Path, model_id: str | None, kind: Kind | None, as_json: bool) -> None:
+def add(
+    file: Path,
+    model_id: str | None,
+    kind: Kind | None,
+    title: str,
+    licence: str,
+    languages: str,
+    as_json: bool,
+) -> None:
     """Copy a model file of yours into the store, after checking it and running it once.
 
-    Takes GGUF, whisper.cpp ggml, and ONNX (a Piper voice with its .onnx.json beside it).
+    Takes GGUF, whisper.cpp ggml, and ONNX (a Piper voice with its .onnx.json beside it). Licence,
+    languages, chat template and memory are those that the file tells; say what it does not.
     """
-    model = _store().add(file, model_id, kind)
+    from edge_assistant.store.adding import Told
+
+    tags = tuple(tag.strip() for tag in languages.split(",") if tag.strip())
+    told = Told(title=title, licence=licence, languages=tags)
+    model = _store().add(file, model_id, kind, told)
     if as_json:
-        output.emit(_installed_dict(model.entry, model.folder, model.paths))
+        output.emit(models_told.installed_dict(model.entry, model.folder, model.paths))
     else:
         click.echo(model.entry.id)
 
@@ -95,16 +112,21 @@ def add(file: Path, model_id: str | None, kind: Kind | None, as_json: bool) -> N
 @click.option("--quick", is_flag=True, help="Hash and header only, no run in a child process.")
 @_JSON
 def verify(target: str, quick: bool, as_json: bool) -> None:
-    """Check a model again from its bytes: hash, header, and one run in a child process."""
-    reports = _store().verify(target, deep=not quick)
+    """Check a model again from its bytes: hash, header, and one run in a child process.
+
+    Tells its tensors by type, licence, languages, chat template and memory, and who says so: the
+    catalog or the file. FILE may be GGUF, whisper.cpp ggml, ONNX, ORT or the JSON of a voice.
+    """
+    from edge_assistant.store.verification import smoke
+
+    store = _store()
+    reports = store.verify(target, deep=not quick)
+    known = store.facts(target, reports)
     if as_json:
-        output.emit([_report_dict(report) for report in reports])
+        output.emit([models_told.report_dict(report, known) for report in reports])
         return
-    for report in reports:
-        ran = ", ran" if report.was_run else ""
-        click.echo(f"ok  {report.path}  sha256:{report.sha256}  {report.summary}{ran}")
-    if not reports:
-        click.echo(f"ok  {target}: it has no files of its own")
+    for line in models_told.report_lines(target, reports, known, smoke(reports)):
+        click.echo(line)
 
 
 @models.command()
@@ -177,7 +199,7 @@ class _Lines:
     """Progress for logs: one line when a file begins."""
 
     def started(self, label: str, total_bytes: int | None) -> None:
-        size = f" ({_megabytes(total_bytes)})" if total_bytes else ""
+        size = f" ({models_told.megabytes(total_bytes)})" if total_bytes else ""
         output.note(f"fetching {label}{size}")
 
     def advanced(self, done_bytes: int) -> None:
@@ -206,86 +228,3 @@ class _Bars:
             if task.id == self._task and task.total is None:
                 self._bars.update(self._task, total=max(1, task.completed))
         self._bars.stop_task(self._task)
-
-
-def _table(found: list[ModelStatus]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    names = ["id", "kind", "size", "state"]
-    if output.out().width >= 110:
-        names[2:2] = ["languages", "licence"]
-        names.insert(-1, "RAM")
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        table.add_column(name, justify="right" if name in ("size", "RAM") else "left", no_wrap=True)
-    for status in found:
-        # Text, so that nothing in a name is taken for markup.
-        cells = (Text(_cell(status, name)) for name in names)
-        table.add_row(*cells, style="" if status.is_installed else "dim")
-    return table
-
-
-def _cell(status: ModelStatus, name: str) -> str:
-    entry = status.entry
-    match name:
-        case "languages":
-            more = len(entry.languages) - 2
-            return ", ".join(entry.languages[:2]) + (f" +{more}" if more > 0 else "")
-        case "size":
-            return _size(status)
-        case "RAM":
-            return _megabytes(entry.ram_bytes)
-        case "state":
-            return _state(status)
-    return str(getattr(entry, name))
-
-
-def _size(status: ModelStatus) -> str:
-    known = status.entry.files and status.size_bytes
-    return _megabytes(known) if isinstance(known, int) else ""
-
-
-def _state(status: ModelStatus) -> str:
-    if status.is_installed:
-        return "installed" if status.entry.files else "comes along"
-    return "" if status.is_pinned else "pinned on first pull"
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
-
-
-def _status_dict(status: ModelStatus) -> dict[str, Any]:
-    entry = status.entry
-    return {
-        "id": entry.id,
-        "kind": entry.kind,
-        "engine": entry.engine,
-        "title": entry.title,
-        "languages": entry.languages,
-        "licence": entry.licence,
-        "ram_bytes": entry.ram_bytes,
-        "size_bytes": status.size_bytes,
-        "packs": entry.packs,
-        "notes": entry.notes,
-        "installed": status.is_installed,
-        "pinned": status.is_pinned,
-        "folder": str(status.folder) if status.is_installed and entry.files else None,
-    }
-
-
-def _installed_dict(entry: ModelEntry, folder: Path, paths: dict[str, Path]) -> dict[str, Any]:
-    files = {name: str(file) for name, file in paths.items()}
-    return {"id": entry.id, "kind": entry.kind, "folder": str(folder), "files": files}
-
-
-def _report_dict(report: FileReport) -> dict[str, Any]:
-    return {
-        "name": report.name,
-        "path": str(report.path),
-        "size_bytes": report.size_bytes,
-        "sha256": report.sha256,
-        "summary": report.summary,
-        "was_run": report.was_run,
-    }

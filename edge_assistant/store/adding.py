@@ -13,9 +13,35 @@ from edge_assistant.store.entry import FileSpec, Kind, ModelEntry
 from edge_assistant.store.hashing import digest
 from edge_assistant.store.ledger import Ledger, Pin
 from edge_assistant.store.locks import file_lock
-from edge_assistant.store.names import id_fault, name_fault
+from edge_assistant.store.names import id_fault, language_fault, name_fault, text_fault
 from edge_assistant.store.pulling import LOCK_TIMEOUT_S, copy_capped, pull_lock
 from edge_assistant.store.unlisted import describe, vet, vet_all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the user says of a file; empty: what its header says."""
+
+    title: str = ""
+    licence: str = ""
+    languages: tuple[str, ...] = ()
+
+    def over(self, entry: ModelEntry) -> ModelEntry:
+        """Put it over what the header said.
+
+        Raises:
+            ModelError: `bad-description`.
+        """
+        faults = [text_fault(self.title), text_fault(self.licence)]
+        faults += [language_fault(tag) for tag in self.languages]
+        if fault := next(filter(None, faults), ""):
+            raise ModelError("bad-description", fault, "languages are written like this: en,pt-BR")
+        return replace(
+            entry,
+            title=self.title or entry.title,
+            licence=self.licence or entry.licence,
+            languages=self.languages or entry.languages,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +52,18 @@ class Adder:
     catalog: Catalog
     ledger: Ledger
 
-    def add(self, file: Path, model_id: str | None, kind: Kind | None) -> str:
+    def add(self, file: Path, model_id: str | None, kind: Kind | None, told: Told) -> str:
         """Add a file, or supply one of a catalog model by hand; returns the model's id."""
         if model_id is not None and model_id in self.catalog:
+            if told != Told():
+                raise ModelError(
+                    "model-listed",
+                    f"{model_id} is of the catalog, which says its title, licence and languages",
+                    "leave them out, or add the file under another --id",
+                )
             self._supply(self.catalog.get(model_id), file)
             return model_id
-        entry = describe(file, kind)
+        entry = told.over(describe(file, kind))
         entry = self._named(replace(entry, id=model_id or entry.id))
         verdicts = vet_all(self.ledger, entry, file.parent)
         pins = {

@@ -18,7 +18,7 @@ import msgspec
 
 from edge_assistant.errors import ModelError, ModelNotFound
 from edge_assistant.store.entry import Engine, FileSpec, Kind, ModelEntry
-from edge_assistant.store.names import id_fault, name_fault, text_fault
+from edge_assistant.store.names import id_fault, language_fault, name_fault, text_fault
 from edge_assistant.store.sources import parse_source
 
 SCHEMA = 1
@@ -32,7 +32,6 @@ ENGINES: dict[str, tuple[str, ...]] = {
 _MAX_CATALOG_BYTES = 1_000_000
 _MAX_MODELS = 1000
 _MAX_FILE_BYTES = 64_000_000_000
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
@@ -195,7 +194,7 @@ def _checked(table: _ModelTable) -> ModelEntry:
     if bool(table.files) == (table.engine == "espeak"):
         raise ValueError("every engine but espeak needs files")
     for language in table.languages:
-        _require("languages", "" if _LANGUAGE.fullmatch(language) else f"{language[:20]!r}")
+        _require("languages", language_fault(language))
     for name in (*table.packs, *filter(None, [table.template])):
         _require("packs or template", "" if _NAME.fullmatch(name) else f"{name[:40]!r}")
     names = [file.name.lower() for file in table.files]

@@ -89,6 +89,7 @@ def with_header(ledger: Ledger, path: Path, form: Form, verdict: Verdict, hint: 
         summary=info.summary,
         form=form,
         was_run=verdict.was_run,
+        run_note=verdict.run_note,
     )
     if _identify(path, hint) != verdict.identity:
         raise ModelCorrupt("file-changed", f"{path} changed while it was being checked", hint)

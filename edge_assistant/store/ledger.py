@@ -43,6 +43,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Format the header was read as."""
     was_run: bool = False
     """The file was loaded and run once in a child process."""
+    run_note: str = ""
+    """Why it was only loaded there; empty if it ran too."""
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

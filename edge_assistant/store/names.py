@@ -7,6 +7,7 @@ import unicodedata
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 _MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _OUR_SUFFIXES = (".part", ".lock")
 
@@ -53,3 +54,15 @@ def text_fault(text: str) -> str:
         return "longer than 2000 characters"
     bad = next((c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co")), "")
     return f"control or invisible character U+{ord(bad):04X}" if bad else ""
+
+
+def language_fault(tag: str) -> str:
+    """Say why `tag` is no language tag (`en`, `pt-BR`); empty if it is one."""
+    return "" if _LANGUAGE.fullmatch(tag) else f"{tag[:20]!r} is no language tag"
+
+
+def language_tag(text: str) -> str:
+    """Spell a language as the catalog does, `en_US` as `en-US`; empty if it is none."""
+    first, *rest = text.strip().replace("_", "-").split("-")
+    tag = "-".join([first.lower(), *(part.upper() if len(part) == 2 else part for part in rest)])
+    return "" if language_fault(tag) else tag

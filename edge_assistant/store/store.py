@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_assistant.errors import ModelError, ModelIncompatible, ModelNotFound
-from edge_assistant.store.adding import Adder, discard
+from edge_assistant.store.adding import Adder, Told, discard
 from edge_assistant.store.catalog import Catalog, unknown_model
 from edge_assistant.store.checks import check_file, expected_form
 from edge_assistant.store.entry import FileSpec, InstalledModel, Kind, ModelEntry
-from edge_assistant.store.headers import sniff
 from edge_assistant.store.ledger import Ledger, Pin, Verdict
 from edge_assistant.store.names import id_fault, name_fault
 from edge_assistant.store.progress import NoProgress, Progress
 from edge_assistant.store.pulling import Fetcher, Puller, expectation
 from edge_assistant.store.unlisted import describe, vet, vet_all
+from edge_assistant.store.verification import FileReport, ModelFacts, facts, report, verify_file
 
 SYSTEM_FOLDER = Path("/usr/share/edge-assistant/models")
 """Where a distribution may put models; read first, never written."""
@@ -35,20 +35,6 @@ class ModelStatus:
     folder: Path
     size_bytes: int | None
     """Of all files; None while somebody has yet to pull one of unknown size."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileReport:
-    """What `verify` found of one file."""
-
-    name: str
-    path: Path
-    size_bytes: int
-    sha256: str
-    summary: str
-    """What the header says."""
-    was_run: bool
-    """It was loaded and run once in a child process."""
 
 
 def default_root() -> Path:
@@ -172,18 +158,21 @@ class Store:
         """
         listed = self._listed(target)
         if listed is None:
-            path = Path(target).expanduser().resolve()
-            kind: Kind = "tts" if path.with_name(path.name + ".json").is_file() else "vad"
-            entry, folder = describe(path, kind if sniff(path) == "onnx" else None), path.parent
-            verdicts = vet_all(self._ledger, entry, folder, fresh=True)
-            return tuple(_report(folder / name, v) for name, v in verdicts.items())
+            return verify_file(self._ledger, Path(target).expanduser().resolve(), run=deep)
         entry = self._require_there(listed)
         folder = self._folder(entry)
-        reports = [self._check(entry, spec, folder, fresh=True) for spec in entry.files]
+        verdicts = {spec.name: self._check(entry, spec, folder, fresh=True) for spec in entry.files}
         if deep:
             verdicts = vet_all(self._ledger, entry, folder)
-            reports = [_report(r.path, verdicts[r.name]) for r in reports]
-        return tuple(reports)
+        return tuple(
+            report(folder / spec.name, expected_form(entry, spec), verdicts[spec.name])
+            for spec in entry.files
+        )
+
+    def facts(self, target: str | Path, reports: tuple[FileReport, ...]) -> ModelFacts:
+        """Tell what is known of a model that `verify` reported on, and who says it."""
+        entry = self._listed(target)
+        return facts(reports, entry, is_listed=entry is not None and entry.id in self.catalog)
 
     # What changes the store
 
@@ -229,7 +218,11 @@ class Store:
         discard(self.root, self._ledger, entry.id)
 
     def add(
-        self, file: Path, model_id: str | None = None, kind: Kind | None = None
+        self,
+        file: Path,
+        model_id: str | None = None,
+        kind: Kind | None = None,
+        told: Told | None = None,
     ) -> InstalledModel:
         """Copy a file of the user into the store, after it was vetted and run once in a child.
 
@@ -238,12 +231,14 @@ class Store:
                 `.onnx.json` beside it and brings it along).
             model_id: what to call it; the id of a catalog model supplies a file of that model.
             kind: what an ONNX file is for.
+            told: what the user says of it, over what its header says.
 
         Raises:
-            ModelError: `bad-id`, `id-taken`, `bad-name`, and all of `open`.
+            ModelError: `bad-id`, `id-taken`, `bad-name`, `bad-description`,
+                and all of `open`.
         """
         adder = Adder(root=self.root, catalog=self.catalog, ledger=self._ledger)
-        model_id = adder.add(file.expanduser().resolve(), model_id, kind)
+        model_id = adder.add(file.expanduser().resolve(), model_id, kind, told or Told())
         entry = self.entry(model_id)
         return (
             self.open(model_id)
@@ -306,7 +301,7 @@ class Store:
                 return folder
         return self.root / entry.id
 
-    def _check(self, entry: ModelEntry, spec: FileSpec, folder: Path, *, fresh: bool) -> FileReport:
+    def _check(self, entry: ModelEntry, spec: FileSpec, folder: Path, *, fresh: bool) -> Verdict:
         path = folder / spec.name
         hint = f"edge-assistant models pull {entry.id}"
         form = expected_form(entry, spec)
@@ -319,9 +314,8 @@ class Store:
                 size_bytes=verdict.identity.size_bytes, sha256=verdict.sha256, source=f"file:{path}"
             )
             self._ledger.pin(entry.id, {spec.name: pin})
-        else:
-            verdict = check_file(self._ledger, path, form, expected, hint, fresh=fresh)
-        return _report(path, verdict)
+            return verdict
+        return check_file(self._ledger, path, form, expected, hint, fresh=fresh)
 
     def _status(self, entry: ModelEntry, pins: dict[str, Pin]) -> ModelStatus:
         sizes = [
@@ -341,17 +335,6 @@ class Store:
 def _handed_out(entry: ModelEntry, folder: Path) -> InstalledModel:
     paths = {spec.name: folder / spec.name for spec in entry.files}
     return InstalledModel(entry=entry, folder=folder, paths=paths)
-
-
-def _report(path: Path, verdict: Verdict) -> FileReport:
-    return FileReport(
-        name=path.name,
-        path=path,
-        size_bytes=verdict.identity.size_bytes,
-        sha256=verdict.sha256,
-        summary=verdict.summary,
-        was_run=verdict.was_run,
-    )
 
 
 def _sound(entry: ModelEntry) -> ModelEntry:

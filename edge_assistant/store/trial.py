@@ -22,8 +22,12 @@ def can_run(form: Form) -> bool:
     return form in ("ggml", "gguf", "onnx", "ort")
 
 
-def run_once(path: Path, form: Form, timeout_s: float = TIMEOUT_S) -> None:
+def run_once(path: Path, form: Form, timeout_s: float = TIMEOUT_S) -> str:
     """Load and run a file in a child process with bounded memory and time.
+
+    Returns:
+        Why it was only loaded, if its library took it but not the input that we made up (an ONNX or
+        ORT model may ask for anything); empty if it ran.
 
     Raises:
         ModelIncompatible: `preflight-failed` with the library's reason or the signal that ended the
@@ -55,8 +59,10 @@ def run_once(path: Path, form: Form, timeout_s: float = TIMEOUT_S) -> None:
         output.seek(max(0, output.seek(0, os.SEEK_END) - _TAIL_BYTES))
         lines = output.read().decode("utf-8", "replace").splitlines()
     last = lines[-1].removeprefix(MARK) if lines and lines[-1].startswith(MARK) else ""
-    if done.returncode != 0 or last != "ok":
+    verdict, _, note = last.partition(", ")
+    if done.returncode != 0 or verdict != "ok":
         raise _failed("preflight-failed", path, last or _ending(done.returncode))
+    return note
 
 
 def _ending(returncode: int) -> str:

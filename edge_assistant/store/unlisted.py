@@ -14,7 +14,7 @@ from edge_assistant.errors import ModelCorrupt, ModelError, ModelIncompatible
 from edge_assistant.store.checks import expected_form, with_header
 from edge_assistant.store.entry import Engine, FileSpec, Kind, ModelEntry
 from edge_assistant.store.hashing import digest, identify
-from edge_assistant.store.headers import Form, inspect, sniff
+from edge_assistant.store.headers import Form, HeaderInfo, inspect, sniff
 from edge_assistant.store.ledger import Ledger, Verdict
 from edge_assistant.store.names import id_fault
 from edge_assistant.store.trial import can_run, run_once
@@ -31,7 +31,7 @@ _ONNX_BY_KIND: dict[Kind, Engine] = {
 
 
 @contextmanager
-def _way_out() -> Iterator[None]:
+def way_out() -> Iterator[None]:
     """Give an error on a file that we cannot fetch again something to do next."""
     try:
         yield
@@ -42,11 +42,12 @@ def _way_out() -> Iterator[None]:
         raise type(error)(error.code, error.message, hint) from error
 
 
-@_way_out()
+@way_out()
 def describe(path: Path, kind: Kind | None) -> ModelEntry:
     """Work out what a file is: its format says the engine, except that ONNX needs the kind.
 
-    A Piper voice is known by the `.onnx.json` beside it.
+    A Piper voice is known by the `.onnx.json` beside it. Licence, languages and memory are told as
+    far as the headers tell them.
 
     Args:
         path: absolute path of the (main) file.
@@ -73,8 +74,13 @@ def describe(path: Path, kind: Kind | None) -> ModelEntry:
             f"{path.name} is a model for {found}, not for {kind}",
             "edge-assistant models list",
         )
-    entry = _entry(path, found, engine, (path,))
-    return replace(entry, template=info.template or "chatml") if found == "llm" else entry
+    entry = _entry(path, found, engine, {path: info})
+    return replace(entry, template=template_of(info)) if found == "llm" else entry
+
+
+def template_of(info: HeaderInfo) -> str:
+    """Choose the pinned chat template for a file that no catalog knows."""
+    return info.template or "chatml"
 
 
 def _described_onnx(path: Path, kind: Kind | None) -> ModelEntry:
@@ -87,20 +93,22 @@ def _described_onnx(path: Path, kind: Kind | None) -> ModelEntry:
             f"{path.name} is ONNX, which does not say {'what for' if kind is None else kind}",
             f"edge-assistant models add {path.name} --kind tts|vad|turn_detector",
         )
-    files = (path, config) if kind == "tts" else (path,)
-    return _entry(path, kind, _ONNX_BY_KIND[kind], files)
+    beside = {config: inspect(config, "piper-json")} if kind == "tts" else {}
+    return _entry(path, kind, _ONNX_BY_KIND[kind], {path: inspect(path, "onnx")} | beside)
 
 
-def _entry(path: Path, kind: Kind, engine: Engine, files: tuple[Path, ...]) -> ModelEntry:
+def _entry(path: Path, kind: Kind, engine: Engine, infos: dict[Path, HeaderInfo]) -> ModelEntry:
+    said = infos.values()
+    file_bytes = sum(file.stat().st_size for file in infos)
     return ModelEntry(
         id=slug(path),
         kind=kind,
         engine=engine,
         title=path.stem[:100],
-        languages=("und",),
-        licence="unknown",
-        ram_bytes=max(1, path.stat().st_size),
-        files=tuple(FileSpec(name=file.name, sources=(f"file:{file}",)) for file in files),
+        languages=next((info.languages for info in said if info.languages), ("und",)),
+        licence=next((info.licence for info in said if info.licence), "unknown"),
+        ram_bytes=max(file_bytes, sum(info.ram_bytes for info in said)),
+        files=tuple(FileSpec(name=file.name, sources=(f"file:{file}",)) for file in infos),
         notes="Added by the user.",
     )
 
@@ -135,15 +143,15 @@ def vet(
         verdict = Verdict(identity=found.identity, sha256=found.sha256)
     verdict = with_header(ledger, path, form, verdict, hint)
     if run and can_run(form) and not verdict.was_run:
-        run_once(path, form)
+        note = run_once(path, form)
         if identify(path) != verdict.identity:
             raise ModelCorrupt("file-changed", f"{path} changed while it was being checked", hint)
-        verdict = msgspec.structs.replace(verdict, was_run=True)
+        verdict = msgspec.structs.replace(verdict, was_run=True, run_note=note)
         ledger.judge(path, verdict)
     return verdict
 
 
-@_way_out()
+@way_out()
 def vet_all(
     ledger: Ledger, entry: ModelEntry, folder: Path, *, fresh: bool = False
 ) -> dict[str, Verdict]:

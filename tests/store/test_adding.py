@@ -8,7 +8,16 @@ import pytest
 
 from edge_assistant.errors import ModelCorrupt, ModelError, ModelNotFound
 from edge_assistant.store import Store
-from tests.fakes.model_files import ggml_whisper, gguf_llama, onnx_model, piper_config
+from edge_assistant.store.adding import Told
+from tests.fakes.model_files import (
+    ggml_whisper,
+    gguf,
+    gguf_llama,
+    llama_keys,
+    llama_tensors,
+    onnx_model,
+    piper_config,
+)
 from tests.store.build import entry, file_spec, install, store_of, unknown_spec
 
 LLAMA = gguf_llama()
@@ -105,3 +114,39 @@ def test_a_file_that_changes_between_check_and_copy_is_not_kept(
     assert caught.value.code == "file-changed"
     assert list((store.root / "mine").iterdir()) == []
     assert "mine" not in {status.entry.id for status in store.list()}
+
+
+def test_what_a_file_tells_of_itself_goes_with_it(store: Store, tmp_path: Path) -> None:
+    said: dict[str, object] = {"general.license": "apache-2.0", "general.languages": ["en", "fr"]}
+    keys = llama_keys(template="<start_of_turn>") | said
+    mine = tmp_path / "mine.gguf"
+    mine.write_bytes(gguf(keys, llama_tensors()))
+    added = store.add(mine).entry
+    assert (added.licence, added.languages, added.template) == ("apache-2.0", ("en", "fr"), "gemma")
+    assert added.ram_bytes >= mine.stat().st_size
+    voice = tmp_path / "v.onnx"
+    voice.write_bytes(onnx_model())
+    (tmp_path / "v.onnx.json").write_bytes(piper_config(license="CC0-1.0"))
+    added = store.add(voice).entry
+    assert (added.licence, added.languages) == ("CC0-1.0", ("en-US",))
+    assert [spec.name for spec in added.files] == ["v.onnx", "v.onnx.json"]
+
+
+def test_what_the_user_tells_goes_over_it(store: Store, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gguf"
+    mine.write_bytes(LLAMA)
+    for bad in (
+        Told(languages=("English!",)),
+        Told(licence="\x1b[31m"),
+        Told(title="x" * 5000),
+    ):
+        with pytest.raises(ModelError) as caught:
+            store.add(mine, told=bad)
+        assert caught.value.code == "bad-description"
+    told = Told(title="Mine", licence="MIT", languages=("de", "pt-BR"))
+    store.add(mine, told=told)
+    entry = store.entry("mine")
+    assert (entry.title, entry.licence, entry.languages) == ("Mine", "MIT", ("de", "pt-BR"))
+    with pytest.raises(ModelError) as caught:
+        store.add(mine, "a-llama", told=told)
+    assert caught.value.code == "model-listed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_assistant.errors import ModelError, ModelNotFound
+from edge_assistant.llm.prompt import TEMPLATES
 from edge_assistant.store.catalog import Catalog
 from edge_assistant.store.entry import ModelEntry
 from edge_assistant.store.names import id_fault, member_fault, name_fault, text_fault
@@ -73,11 +75,62 @@ def test_what_ships_is_complete() -> None:
     voices = [entry for entry in standard if entry.engine == "piper"]
     assert len(voices) == 6
     assert len({entry.languages[0][:2] for entry in voices}) == 5
-    for entry in standard:
+    for entry in catalog:
+        if entry in starter:
+            continue
         for spec in entry.files:
             assert spec.sha256 is None, "not fetched by us, so not hashed by us"
             assert spec.max_bytes > 0
             assert all(isinstance(parse_source(text), HubSource) for text in spec.sources)
+
+
+def test_what_ships_is_what_hobbyists_expect() -> None:
+    catalog = Catalog.load()
+    voices = [entry for entry in catalog if entry.engine == "piper"]
+    assert len(voices) >= 25
+    assert len({entry.languages[0].split("-")[0] for entry in voices}) >= 12
+    llms = [entry for entry in catalog if entry.engine == "llamacpp"]
+    assert len([entry for entry in llms if parameters(entry) <= 3e9]) >= 12
+    assert {entry.template for entry in llms} <= TEMPLATES.keys()
+    whisper = {entry.id for entry in catalog if entry.engine == "whispercpp"}
+    for sizes, quants in (
+        (("tiny", "tiny.en", "base", "base.en", "small", "small.en"), ("q5_1", "q8_0", "f16")),
+        (("medium", "medium.en", "large-v3-turbo"), ("q5_0", "q8_0", "f16")),
+        (("large-v3",), ("q5_0", "f16")),
+    ):
+        assert {f"whisper-{size}-{quant}" for size in sizes for quant in quants} <= whisper
+
+
+def test_every_entry_tells_licence_and_memory() -> None:
+    for entry in Catalog.load():
+        assert entry.licence
+        assert "unknown" not in entry.licence or "see MODEL_CARD" in entry.licence
+        assert entry.ram_bytes >= 10_000_000, entry.id
+        for spec in entry.files:
+            # A cap is generous, and memory holds at least the weights.
+            assert entry.ram_bytes > (spec.size_bytes or spec.max_bytes / 2.5), entry.id
+
+
+def test_a_voice_comes_from_the_folder_that_its_name_says() -> None:
+    for entry in Catalog.load():
+        if entry.engine != "piper":
+            continue
+        voice, config = entry.files
+        assert config.name == f"{voice.name}.json"
+        code, name, quality = voice.name.removesuffix(".onnx").split("-")
+        folder = f"{code[:2]}/{code}/{name}/{quality}"
+        assert entry.languages == (code.replace("_", "-"),)
+        assert entry.id == f"piper-{entry.languages[0].lower()}-{name}-{quality}"
+        for spec in entry.files:
+            (source,) = spec.sources
+            assert source == f"hf:rhasspy/piper-voices@main/{folder}/{spec.name}"
+
+
+def parameters(entry: ModelEntry) -> float:
+    """How many, as its title says; models of 3.1 billion are called 3B."""
+    found = re.search(r"\b(\d+(?:\.\d+)?)(M|B)\b", entry.title)
+    assert found, entry.title
+    return float(found[1]) * {"M": 1e6, "B": 1e9}[found[2]]
 
 
 def test_an_unknown_id_comes_with_its_neighbours() -> None:

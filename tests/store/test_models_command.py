@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from edge_assistant.cli.models import models
 from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.store import Store
-from tests.fakes.model_files import gguf_llama
+from tests.fakes.model_files import gguf, gguf_llama, llama_keys, llama_tensors
 
 LLAMA = gguf_llama()
 
@@ -93,3 +93,48 @@ def test_pull_without_a_network_says_so() -> None:
     with pytest.raises(EdgeAssistantError) as caught:
         call("pull", "whisper-tyni")
     assert "did you mean whisper-tiny" in caught.value.hint
+
+
+def test_verify_tells_who_says_what(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gguf"
+    said: dict[str, object] = {"general.license": "mit", "general.languages": ["en"]}
+    mine.write_bytes(gguf(llama_keys(template="<|im_start|>") | said, llama_tensors(8)))
+    lines = call("verify", str(mine)).stdout.splitlines()
+    assert lines[0].endswith("mostly Q8_0, ran")
+    told = {line[:20].strip(): line[20:] for line in lines[1:]}
+    assert told["tensors"].startswith("12: 9 of Q8_0 (")
+    assert told["licence"] == "mit, says the file"
+    assert told["languages"] == "en, says the file"
+    assert told["chat template"].endswith("the file's own looks like it")
+    assert "weights and caches" in told["RAM"]
+    assert told["smoke run"] == "loaded and run in a child process"
+    mine.write_bytes(LLAMA)
+    quick = call("verify", str(mine), "--quick").stdout
+    assert "unknown: the file does not say" in quick
+    assert "the file has none of its own" in quick
+    assert "not run" in quick
+
+
+def test_verify_in_json(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gguf"
+    mine.write_bytes(LLAMA)
+    call("add", str(mine), "--licence", "MIT", "--languages", "de, pt-BR", "--title", "Mine")
+    (report,) = answer("verify", "mine")
+    assert report["types"]["F32"]["tensors"] == 3
+    assert report["tensors"] == sum(share["tensors"] for share in report["types"].values())
+    assert (report["format"], report["context_length"]) == ("gguf", 128)
+    model = report["model"]
+    assert (model["source"], model["licence"], model["licence_in_file"]) == ("added", "MIT", "")
+    assert (model["languages"], model["template"]) == (["de", "pt-BR"], "chatml")
+    assert model["ram_bytes"] >= model["ram_by_header_bytes"] > 0
+    (listed,) = [each for each in answer("list", "--installed") if each["id"] == "mine"]
+    assert (listed["title"], listed["licence"]) == ("Mine", "MIT")
+    with pytest.raises(EdgeAssistantError) as caught:
+        call("add", str(mine), "--id", "other", "--languages", "English!")
+    assert caught.value.code == "bad-description"
+
+
+def test_verify_of_a_voice_without_files() -> None:
+    told = call("verify", "espeak-en").stdout
+    assert "it has no files of its own" in told
+    assert "GPL-3.0-or-later (catalog)" in told

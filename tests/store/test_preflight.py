@@ -87,9 +87,9 @@ def test_an_unlisted_file_is_run_once_and_then_remembered(
     path.write_bytes(gguf_llama(template="{{ '<|im_start|>' }}"))
     runs: list[Path] = []
 
-    def counted(path: Path, form: Form) -> None:
+    def counted(path: Path, form: Form) -> str:
         runs.append(path)
-        run_once(path, form)
+        return run_once(path, form)
 
     monkeypatch.setattr("edge_assistant.store.unlisted.run_once", counted)
     store = store_of(tmp_path / "store")

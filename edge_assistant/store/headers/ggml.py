@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from edge_assistant.store.headers.info import HeaderInfo
+from edge_assistant.store.headers.info import HeaderInfo, Tally
 from edge_assistant.store.headers.source import ByteSource, need
 from edge_assistant.store.headers.tensor_types import TYPES, tensor_bytes
 
@@ -48,9 +48,21 @@ def parse(source: ByteSource) -> HeaderInfo:
     position = _skip_vocabulary(source, position, n_vocab)
     shapes = _encoder(weight_type, audio_state, audio_ctx, audio_layer, n_mels)
     shapes |= _decoder(weight_type, text_state, text_ctx, text_layer, n_vocab)
-    _walk_tensors(source, position, shapes)
+    tally = _walk_tensors(source, position, shapes)
     kind = f"{_VOCABULARIES[n_vocab]}, {audio_layer} layers of {audio_state}"
-    return HeaderInfo(form="ggml", summary=f"Whisper, {kind}, {TYPES[weight_type][0]}")
+    return HeaderInfo(
+        form="ggml",
+        summary=f"Whisper, {kind}, {TYPES[weight_type][0]}",
+        types=tally.types(),
+        languages=("en",) if _VOCABULARIES[n_vocab] == "English" else ("mul",),
+        cache_bytes=_cache_bytes(audio_state, audio_ctx, text_ctx, text_layer),
+    )
+
+
+def _cache_bytes(state: int, audio_ctx: int, text_ctx: int, layers: int) -> int:
+    """Keys and values in F16, each length rounded up to 256 as whisper.cpp does."""
+    heard, said = (-(-length // 256) * 256 for length in (audio_ctx, text_ctx))
+    return 4 * state * (layers * (said + heard) + heard)
 
 
 def _skip_filters(source: ByteSource, position: int, n_mels: int) -> int:
@@ -77,7 +89,8 @@ def _skip_vocabulary(source: ByteSource, position: int, n_vocab: int) -> int:
     return position
 
 
-def _walk_tensors(source: ByteSource, position: int, shapes: dict[str, _Tensor]) -> None:
+def _walk_tensors(source: ByteSource, position: int, shapes: dict[str, _Tensor]) -> Tally:
+    tally = Tally()
     while position < source.size_bytes:
         n_dims, name_bytes, type_id = source.unpack(_TRIPLE, position)
         need(1 <= n_dims <= 4, f"a tensor of {n_dims} dimensions")
@@ -90,11 +103,13 @@ def _walk_tensors(source: ByteSource, position: int, shapes: dict[str, _Tensor])
         expected = shapes.pop(name, None)
         need(expected is not None, f"tensor {name[:64]!r} is unknown or there twice")
         need((dims, type_id) == expected, f"tensor {name!r} has another shape or type")
-        data_bytes = tensor_bytes(type_id, dims)
-        need(data_bytes is not None, f"tensor {name!r}: type and shape cannot go together")
-        position += data_bytes or 0
+        data_bytes = tensor_bytes(type_id, dims) or 0
+        need(data_bytes > 0, f"tensor {name!r}: type and shape cannot go together")
+        tally.add(TYPES[type_id][0], data_bytes)
+        position += data_bytes
         need(position <= source.size_bytes, f"cut off inside tensor {name!r}")
     need(not shapes, f"{len(shapes)} tensors are missing, {next(iter(shapes), '')!r} is one")
+    return tally
 
 
 def _encoder(weight: int, state: int, ctx: int, layers: int, n_mels: int) -> dict[str, _Tensor]:

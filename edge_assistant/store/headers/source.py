@@ -26,6 +26,14 @@ class ByteSource:
         self._block = b""
         self._block_start = 0
 
+    def budget(self, base: int, bytes_each: int, most: int) -> int:
+        """Return how many small things of a kind the header may hold: more in a larger file.
+
+        Looking at each takes time, so a small file must not ask for much, and a large one for no
+        more time than its hash takes.
+        """
+        return min(most, base + self.size_bytes // bytes_each)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
