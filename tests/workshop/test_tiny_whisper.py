@@ -114,7 +114,7 @@ class TestWords:
     def test_a_wrong_conversion_is_heard(
         self, held_out: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
-        """Kernels that run backwards in time, a matrix that is transposed: same names, same shapes."""
+        """A kernel that runs backwards in time, a matrix on its side: same names, same shapes."""
         with np.load(tiny_whisper.WEIGHTS) as trained:
             weights = {each: trained[each] for each in trained.files}
         weights[name] = weights[name][..., ::-1] if weights[name].ndim == 3 else weights[name].T

@@ -1,10 +1,10 @@
 """A small Whisper that really listens, as a folder in Hugging Face's layout.
 
 `data/tiny_whisper.npz` holds what `train_tiny_whisper` learnt, in float16: the layers, and of the
-embeddings only the rows in use. Whisper.cpp knows the special tokens by their numbers, so the
-vocabulary has its full 51,864 rows; the others are filled up here, and are never said: one channel
-of the decoder's last norm is the constant `LIFT` whatever was heard (it was trained so), and `SINK` in
-that channel puts their logits at -32, far below every token in use.
+embeddings only the rows in use. whisper.cpp knows its special tokens by their numbers, so the
+vocabulary has its full 51,864 rows. The others are filled up here and are never said: one channel
+of the decoder's last norm is the constant `LIFT` whatever was heard (it was trained so), and `SINK`
+in that channel puts their logits at -32, far below every token in use.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ def trained(data: Examples, phases: tuple[Phase, ...]) -> Iterator[tuple[int, We
             weights, moments, losses = update(weights, moments, step + 1, share, inputs)
             step += 1
             if step % 100 == 0:
-                print(f"{step:5d}  " + "  ".join(f"{float(each):.3f}" for each in losses), flush=True)
+                figures = "  ".join(f"{float(each):.3f}" for each in losses)
+                print(f"{step:5d}  {figures}", flush=True)
             if step % 400 == 0 or step == all_steps:
                 yield step, weights
 
@@ -169,7 +170,7 @@ def _helpers() -> Weights:
 
 
 def _losses(weights: Weights, inputs: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """Sum of the four, and each: next token, where it looks, word by position, place by position."""
+    """Their sum, and each: next token, where it looks, word and place by position."""
     mels, valid, stale, tokens, targets, spans, spoken, places = inputs
     heard = Heard(valid, stale)
     features = encode(weights, mels, heard)

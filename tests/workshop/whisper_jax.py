@@ -177,5 +177,5 @@ def _norm(weights: Weights, name: str, stream: Any) -> Any:
 
 
 def _gelu(values: Any) -> Any:
-    # whisper.cpp has the tanh form (in a table of float16); the paper's exact form differs by 0.0005.
+    # whisper.cpp has this form, in a table of float16; the exact one differs by 0.0005 at most.
     return jax.nn.gelu(values, approximate=True)
