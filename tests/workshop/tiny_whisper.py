@@ -16,12 +16,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+# fmt: off
 TOKEN_IDS: Final = {
-    **{"zero": 6632, "one": 530, "two": 734, "three": 1115, "four": 1440},
-    **{"five": 1936, "six": 2237, "seven": 3598, "eight": 3624, "nine": 5193},
-    **{"yes": 3763, "no": 645, "stop": 2245, "go": 467, "on": 319},
-    **{"off": 572, "left": 1364, "right": 826, "up": 510, "down": 866},
+    "zero": 6632, "one": 530, "two": 734, "three": 1115, "four": 1440,
+    "five": 1936, "six": 2237, "seven": 3598, "eight": 3624, "nine": 5193,
+    "yes": 3763, "no": 645, "stop": 2245, "go": 467, "on": 319,
+    "off": 572, "left": 1364, "right": 826, "up": 510, "down": 866,
 }
+# fmt: on
 """Ids of the words, each with a space before it, in GPT-2's vocabulary."""
 
 END: Final = 50256

@@ -140,5 +140,3 @@ def _varied(mels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
         first = int(rng.integers(0, N_MELS - width))
         mels[row, :, first : first + width] = mels[row].mean()
     return mels
-
-

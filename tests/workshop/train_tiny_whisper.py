@@ -101,7 +101,8 @@ def _options() -> argparse.Namespace:
 def save(weights: Weights, path: Path) -> None:
     """Write what the model needs, in float16."""
     kept = {name: each for name, each in lifted(weights).items() if not name.startswith(HELP)}
-    np.savez_compressed(path, **{name: np.asarray(kept[name], np.float16) for name in sorted(kept)})
+    rows: dict[str, Any] = {name: np.asarray(kept[name], np.float16) for name in sorted(kept)}
+    np.savez_compressed(path, **rows)
 
 
 def trained(data: Examples, phases: tuple[Phase, ...]) -> Iterator[tuple[int, Weights]]:
