@@ -1,7 +1,8 @@
 """The speech that the tiny Whisper is made for: one to four of twenty words, in espeak-ng's voices.
 
 Everything is drawn from a seeded generator, so the same seed gives the same utterances; the sound
-may differ by one period of the voice in a clause (see `EspeakVoice.synthesize`).
+may differ by one period of the voice in a clause (see `EspeakVoice.synthesize`), and one that is at
+the limit of the length may be there or not.
 """
 
 from __future__ import annotations
@@ -87,9 +88,11 @@ def clips(voices: tuple[str, ...], seed: int) -> Iterator[Clip]:
     rng = np.random.default_rng(seed)
     while True:
         utterance = _drawn(voices, rng)
+        # A generator of its own: how much noise is drawn depends on the length of the sound.
+        room = np.random.default_rng(int(rng.integers(1 << 32)))
         voiced = spoken(utterance)
         if voiced is not None:
-            yield in_a_room(voiced, rng)
+            yield in_a_room(voiced, room)
 
 
 def spoken(utterance: Utterance) -> Clip | None:
