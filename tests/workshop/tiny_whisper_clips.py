@@ -108,7 +108,10 @@ def _row(clip: Clip) -> tuple[Any, ...]:
 def batch(
     data: Examples, chosen: NDArray[np.int64], num_positions: int, rng: np.random.Generator | None
 ) -> tuple[Any, ...]:
-    """Arrays of some examples: mels, valid, stale, tokens, targets, spans, spoken, places.
+    """Arrays of some examples: mels, valid, earlier, tokens, targets, spans, spoken, places.
+
+    They count as calls of one recogniser, one after the other; a generator makes half of them a
+    first call.
 
     With SHORT positions the silence that follows is left out; with KEY_STEP everything is as in
     whisper.cpp. A generator varies the sound: level, tilt of the spectrum, a band taken away.
@@ -119,15 +122,22 @@ def batch(
     if more > 0:
         silence = np.broadcast_to(data.silence[chosen, None, None], (size, more, N_MELS))
         mels = np.concatenate((mels, silence), axis=1)
-    stale = np.zeros(size, dtype=np.float32)
-    if rng is not None:
-        mels = _varied(mels, rng)
-        stale = (rng.random(size) < 0.5).astype(np.float32)
     counts = np.minimum(data.positions[chosen], num_positions)
     valid = np.arange(num_positions) < counts[:, None]
+    earlier = _earlier(valid)
+    if rng is not None:
+        mels = _varied(mels, rng)
+        earlier[rng.random(size) < 0.5] = -1
     mels = mels * np.repeat(valid, 2, axis=1)[..., None]
     rest = (data.tokens, data.targets, data.spans, data.spoken, data.places)
-    return mels.astype(np.float32), valid, stale, *(each[chosen] for each in rest)
+    return mels.astype(np.float32), valid, earlier, *(each[chosen] for each in rest)
+
+
+def _earlier(valid: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """For each row and position the latest row before that reached it; -1 for none."""
+    rows = np.where(valid, np.arange(len(valid))[:, None], -1)
+    latest = np.maximum.accumulate(rows, axis=0)
+    return np.concatenate((np.full_like(latest[:1], -1), latest[:-1])).astype(np.int32)
 
 
 def _varied(mels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

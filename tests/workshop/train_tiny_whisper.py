@@ -93,8 +93,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("tests/workshop/data/tiny_whisper.npz"))
     parser.add_argument("--clips", type=int, default=12_000)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--last-steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=1700)
+    parser.add_argument("--last-steps", type=int, default=700)
     return parser.parse_args()
 
 
@@ -139,16 +139,16 @@ def texts(weights: Weights, data: Examples) -> list[str]:
     greedy = jax.jit(_greedy)
     for first in range(0, len(data.texts), 50):
         chosen = np.arange(first, min(first + 50, len(data.texts)))
-        mels, valid, stale, *_ = batch(data, chosen, KEY_STEP, None)
-        tokens = np.asarray(greedy(weights, mels, valid, stale))
+        mels, valid, earlier, *_ = batch(data, chosen, KEY_STEP, None)
+        tokens = np.asarray(greedy(weights, mels, valid, earlier))
         for row in tokens[:, 2:]:
             said = row[: int(np.argmax(row == END))] if END in row else row
             found.append(" ".join(WORDS[at] for at in said))
     return found
 
 
-def _greedy(weights: Weights, mels: Any, valid: Any, stale: Any) -> Any:
-    heard = Heard(valid, stale)
+def _greedy(weights: Weights, mels: Any, valid: Any, earlier: Any) -> Any:
+    heard = Heard(valid, earlier)
     features = encode(weights, mels, heard)
     tokens = jnp.full((len(mels), LENGTH), END).at[:, :2].set(jnp.array([START, NO_TIMESTAMPS]))
     for at in range(1, MOST_WORDS + 1):
@@ -172,8 +172,8 @@ def _helpers() -> Weights:
 
 def _losses(weights: Weights, inputs: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
     """Their sum, and each: next token, where it looks, word and place by position."""
-    mels, valid, stale, tokens, targets, spans, spoken, places = inputs
-    heard = Heard(valid, stale)
+    mels, valid, earlier, tokens, targets, spans, spoken, places = inputs
+    heard = Heard(valid, earlier)
     features = encode(weights, mels, heard)
     logits, looks = decode(weights, tokens, features, heard)
     asked = targets != IGNORED

@@ -4,7 +4,8 @@ Weights are a dictionary under Hugging Face's names (without `model.`), each in 
 
 What differs from the paper is whisper.cpp's way with a shortened `audio_ctx`: its flash attention
 works on keys in steps of 256 without a mask, so that the keys after the last position take part.
-They are zeros, or what a longer call before left there. Training shows both to the model.
+They are zeros, or what a longer call before left there; the encoder has one such place for all its
+layers, so its last layer's keys stand there. Training shows both to the model.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Heard:
 
     valid: Any
     """bool (batch, positions): below `audio_ctx`."""
-    stale: Any
-    """float32 (batch,): 1 where keys of another call stand in the places after that, else 0."""
+    earlier: Any
+    """int32 (batch, positions): the row of the batch whose keys stand after that; -1 for zeros."""
 
 
 def new_weights(seed: int, num_tokens: int, num_text: int) -> Weights:
@@ -89,15 +90,26 @@ def lifted(weights: Weights) -> Weights:
 
 def encode(weights: Weights, mels: Any, heard: Heard) -> Any:
     """Features (batch, positions, STATE) of log-mels (batch, 2 * positions, 80)."""
+    first = Heard(heard.valid, jnp.full_like(heard.earlier, -1))
+    features, left = _encoded(weights, mels, first, None)
+    if features.shape[1] % KEY_STEP == 0:
+        features, _ = _encoded(weights, mels, heard, jax.lax.stop_gradient(left))
+    return features
+
+
+def _encoded(weights: Weights, mels: Any, heard: Heard, left: Any) -> tuple[Any, Any]:
+    """Features, and the keys and values that the last layer leaves behind."""
     stream = _gelu(_convolution(weights, "encoder.conv1", mels, 1))
     stream = _gelu(_convolution(weights, "encoder.conv2", stream, 2))
     stream = stream + _POSITIONS[: stream.shape[1]]
     for layer in range(ENCODER_LAYERS):
         block = f"encoder.layers.{layer}"
         normed = _norm(weights, f"{block}.self_attn_layer_norm", stream)
-        stream = stream + _attention(weights, f"{block}.self_attn", normed, normed, heard)[0]
+        name = f"{block}.self_attn"
+        leaves = tuple(linear(weights, f"{name}.{part}", normed) for part in ("k_proj", "v_proj"))
+        stream = stream + _attention(weights, name, normed, normed, heard, left)[0]
         stream = stream + _perceptron(weights, block, stream)
-    return _norm(weights, "encoder.layer_norm", stream)
+    return _norm(weights, "encoder.layer_norm", stream), leaves
 
 
 def decode(weights: Weights, tokens: Any, features: Any, heard: Heard) -> tuple[Any, Any]:
@@ -130,14 +142,18 @@ def linear(weights: Weights, name: str, values: Any) -> Any:
 
 
 def _attention(
-    weights: Weights, name: str, queries: Any, sources: Any, heard: Heard | None
+    weights: Weights, name: str, queries: Any, sources: Any, heard: Heard | None, left: Any = None
 ) -> tuple[Any, Any]:
-    """Mix of the sources for every query, and the shares; causal where nothing is `heard`."""
+    """Mix of the sources for every query, and the shares; causal where nothing is `heard`.
+
+    `left` are the keys and values that each row leaves behind; None for those it uses itself.
+    """
     batch, length, _ = queries.shape
     keys, values = (linear(weights, f"{name}.{part}", sources) for part in ("k_proj", "v_proj"))
     zeros = 0
     if heard is not None:
-        keys, values = (_left_behind(each, heard) for each in (keys, values))
+        others = left or (keys, values)
+        keys, values = _filled(keys, others[0], heard), _filled(values, others[1], heard)
         zeros = -keys.shape[1] % KEY_STEP
     heads = (batch, -1, HEADS, STATE // HEADS)
     asked = linear(weights, f"{name}.q_proj", queries).reshape(heads)
@@ -151,10 +167,10 @@ def _attention(
     return linear(weights, f"{name}.out_proj", mixed.reshape(queries.shape)), shares
 
 
-def _left_behind(values: Any, heard: Heard) -> Any:
-    own = values * heard.valid[..., None]
-    others = heard.stale[:, None, None] * jnp.roll(own, 1, axis=0)
-    return jnp.where(heard.valid[..., None], values, others)
+def _filled(own: Any, others: Any, heard: Heard) -> Any:
+    earlier = heard.earlier[..., None]
+    found = jnp.take_along_axis(others, jnp.maximum(earlier, 0), axis=0)
+    return jnp.where(heard.valid[..., None], own, jnp.where(earlier < 0, 0.0, found))
 
 
 def _perceptron(weights: Weights, block: str, stream: Any) -> Any:
