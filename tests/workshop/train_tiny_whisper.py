@@ -93,8 +93,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("tests/workshop/data/tiny_whisper.npz"))
     parser.add_argument("--clips", type=int, default=12_000)
-    parser.add_argument("--steps", type=int, default=1700)
-    parser.add_argument("--last-steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=1400)
+    parser.add_argument("--last-steps", type=int, default=500)
     return parser.parse_args()
 
 
