@@ -38,9 +38,12 @@ MIN_FRAMES: Final = SAMPLE_RATE
 MAX_AUDIO_CTX: Final = 1500
 """Encoder positions of the full 30 s window, 20 ms each."""
 
-AUDIO_CTX_MARGIN: Final = 128
-"""Positions beyond the audio. Models that were not tuned for short windows fall into loops without
-any (whisper.cpp discussion 1855 and the whisper-acft measurements give 64 to 128)."""
+AUDIO_CTX_MARGIN: Final = 64
+"""Positions beyond the audio at the least. Models that were not tuned for short windows fall into
+loops without any (whisper.cpp discussion 1855 and the whisper-acft measurements give 64 to 128)."""
+
+KEYS_STEP: Final = 256
+"""whisper.cpp pads the keys of its flash attention to multiples of this."""
 
 TOKENS_PER_S: Final = 6
 SPARE_TOKENS: Final = 8
@@ -221,8 +224,13 @@ class WhisperCppRecognizer:
 
 
 def audio_ctx(seconds: float, positions: int = MAX_AUDIO_CTX) -> int:
-    """Encoder positions for audio of this length: 50 a second and a margin, at most `positions`."""
-    return min(math.ceil(50 * seconds) + AUDIO_CTX_MARGIN, positions)
+    """Encoder positions for audio of this length: 50 a second and a margin, at most `positions`.
+
+    In whole steps of `KEYS_STEP`: whisper.cpp's attention computes on such steps without a mask, so
+    what an earlier, longer call left behind the last position would count.
+    """
+    wanted = math.ceil(50 * seconds) + AUDIO_CTX_MARGIN
+    return min(math.ceil(wanted / KEYS_STEP) * KEYS_STEP, positions)
 
 
 def _load(path: Path, gpu: bool) -> Any:

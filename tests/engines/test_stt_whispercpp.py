@@ -129,7 +129,7 @@ class TestFiles:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.0, 128), (1.0, 178), (4.0, 328), (27.44, 1500), (30.0, 1500)]
+    ("seconds", "expected"), [(0.0, 256), (3.84, 256), (3.86, 512), (27.4, 1500), (30.0, 1500)]
 )
 def test_audio_ctx(seconds: float, expected: int) -> None:
     assert audio_ctx(seconds) == expected

@@ -11,8 +11,8 @@ import tempfile
 from itertools import islice
 from pathlib import Path
 
-from edge_assistant_quantize.convert_whisper import convert_whisper
-from edge_assistant_quantize.quantise_whisper import quantise_whisper
+from edge_assistant_quantize.whisper.convert import convert_whisper
+from edge_assistant_quantize.whisper.quantise import quantise_whisper
 
 from edge_assistant.cancel import CancelToken
 from edge_assistant.engine_bench.wer import word_error_rate

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_assistant_quantize.convert_whisper import convert_whisper
-from edge_assistant_quantize.mel import log_mel as reference_log_mel
-from edge_assistant_quantize.mel import mel_filters
-from edge_assistant_quantize.quantise_whisper import quantise_whisper
-from edge_assistant_quantize.whisper_tokens import read_tokens
+from edge_assistant_quantize.whisper.convert import convert_whisper
+from edge_assistant_quantize.whisper.mel import log_mel as reference_log_mel
+from edge_assistant_quantize.whisper.mel import mel_filters
+from edge_assistant_quantize.whisper.quantise import quantise_whisper
+from edge_assistant_quantize.whisper.tokens import read_tokens
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant.cancel import CancelToken
