@@ -78,8 +78,16 @@ class Session:
     def wait_lost(self, count: int = 1) -> None:
         wait_until(lambda: len(self.lost) >= count, "on_lost")
 
-    def wait_back(self) -> None:
-        wait_until(lambda: self.backs > 0, "on_back")
+    def wait_back(self, count: int = 1) -> None:
+        wait_until(lambda: self.backs >= count, "on_back")
+
+    def wait_routes(self) -> None:
+        """Until the card knows where both streams are, which it asks once a second: only then can
+        it see them move."""
+        routes = self.card._routes
+        wait_until(
+            lambda: all(routes.device_name(kind) for kind in ("input", "output")), "the routes"
+        )
 
     def gaps(self) -> list[int]:
         """Frames that are missing between captured blocks."""
@@ -240,7 +248,7 @@ def refused_rate() -> Facts:
 def _lose_and_regain(lose: Callable[[], None], regain: Callable[[], None]) -> Facts:
     session = Session(PortAudioCard(Settings()))
     session.wait_blocks(20)
-    time.sleep(1.5)  # the watchdog learns once a second where PulseAudio has put us
+    session.wait_routes()
     broken_s = time.monotonic()
     lose()
     session.wait_lost()
@@ -302,12 +310,14 @@ def microphone_replaced_by_another() -> Facts:
     SERVER.pactl("set-default-source", "mic")
     session = Session(PortAudioCard(Settings()))
     session.wait_blocks(20)
-    time.sleep(1.5)
+    session.wait_routes()
     SERVER.unload("spk")  # so that no monitor is chosen; playback moves to micsrc
     session.wait_lost()
+    session.wait_back()
     SERVER.unload("mic")
     SERVER.pactl("set-default-source", "mic2")
     session.wait_lost(2)
+    session.wait_back(2)
     session.wait_blocks(20)
     lost = session.losses()
     session.card.stop()

@@ -65,6 +65,13 @@ def test_everything_once_and_two_recognisers(run: Run, speech: Path, tmp_path: P
     assert of["rtf", "moonshine-tiny-en (2)"]["against"]["model"] == "moonshine-tiny-en"
 
 
+def counted(report: dict[str, Any], build: str) -> set[int]:
+    """The rounds of a build that count: on a busy machine not all do."""
+    rounds = [each for each in report["rounds"] if each["build"] == build]
+    calm = {each["index"] for each in rounds if not each["disturbed"]}
+    return calm or {each["index"] for each in rounds}
+
+
 @pytest.mark.model
 @pytest.mark.usefixtures("starter_pack")
 def test_another_build_is_measured_in_turn(run: Run, tmp_path: Path) -> None:
@@ -90,7 +97,11 @@ def test_another_build_is_measured_in_turn(run: Run, tmp_path: Path) -> None:
         for row in report["rows"]
         if (row["metric"], row["model"], row["build"]) == ("rtf", "espeak-en", "twin")
     )
-    assert (ratio["build"], ratio["n"]) == ("this", 2)
+    shared = counted(report, "this") & counted(report, "twin")
+    if shared:
+        assert (ratio["build"], ratio["n"]) == ("this", len(shared))
+    else:
+        assert ratio is None
     (failure,) = (each for round_ in report["rounds"] for each in round_["failures"])
     assert failure["code"] == "engine-bench-build"
 

@@ -121,10 +121,12 @@ def assistant_on(card: ManualCard, config: Config, seed: int) -> Assistant:
 
 
 def make_life(assistant: Assistant, card: ManualCard, seed: int, until_s: float) -> None:
-    """Speak, ask, press, fall silent and lose frames at random, for so long."""
+    """Speak, ask, press, fall silent and lose frames at random, for so long and 30 turns."""
     rng = random.Random(seed)
     ends_s = time.monotonic() + until_s
-    while time.monotonic() < ends_s:
+    limit = ends_s + HUNG_S
+    while time.monotonic() < ends_s or assistant._conductor.state.next_turn <= 30:
+        assert time.monotonic() < limit, assistant._conductor.state
         card.silence(rng.random())
         match rng.randrange(12):
             case 0:

@@ -106,9 +106,8 @@ class PulseRoutes:
             return []
         before, old_names = self._routes, self._names
         moved = [(key, now[key]) for key in before if now.get(key, before[key]) != before[key]]
-        if not moved:
-            return []
-        self.remember()
+        if moved or now.keys() - before.keys():  # the server lists a new stream late
+            self.remember()
         return [
             Move(
                 kind=key[0],
