@@ -1,4 +1,4 @@
-"""How long a model takes on a machine: a small model of engines, pure. docs/workshop-fit.md.
+"""How long a model takes on a machine: a small model of engines, pure. docs/workshop/fit.md.
 
 | engine | what it does | time |
 |---|---|---|

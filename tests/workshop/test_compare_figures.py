@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from edge_assistant_quantize.compare import figures, png, rule
+from edge_assistant_quantize.compare import figures, numbers, png, rule
 from edge_assistant_quantize.compare.divergence import (
     agreements,
     divergences,
@@ -276,3 +276,17 @@ def test_intervals_need_five_trials() -> None:
     four = [Sample(trial=str(n), value=float(n)) for n in range(4)]
     assert figures._ends(four) == (None, None)
     assert figures._ends([*four, Sample(trial="4", value=4.0)])[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"),
+    [
+        (29.44, "", "29.4"),
+        (5.134e60, "", "5.1e+60"),
+        (3.2e8, "tok/s", "3.2e+08 tok/s"),
+        (3 * 2.0**30, "bytes", "3072 MiB"),
+        (0.0, "nats", "0 nats"),
+    ],
+)
+def test_numbers_are_short(value: float, unit: str, expected: str) -> None:
+    assert numbers.number(value, unit) == expected

@@ -1,7 +1,7 @@
 """Train the tiny Whisper on espeak-ng's speech, on a CPU, and write data/tiny_whisper.npz.
 
 A program, not a test: `pip install jax`, then `python -m tests.workshop.train_tiny_whisper`.
-docs/workshop-tinywhisper.md tells what came of it.
+docs/workshop/tiny-whisper.md tells what came of it.
 
 What makes it quick is that espeak-ng says when each word is spoken. Besides its real task, the next
 token, the model learns three that are taken away afterwards: which word is being spoken at each

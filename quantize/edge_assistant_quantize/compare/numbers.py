@@ -8,10 +8,14 @@ from edge_assistant.engine_bench import table
 from edge_assistant_quantize.compare.results import Line, Value
 
 NONE: Final = "-"
+_HUGE: Final = 1e7
+"""From here on in powers of ten: the perplexity of a broken model."""
 
 
 def number(value: float, unit: str) -> str:
     """A value with its unit, to the digits that mean something."""
+    if unit != "bytes" and abs(value) >= _HUGE:
+        return f"{value:.1e} {unit}".rstrip()
     match unit:
         case "bytes":
             return f"{_digits(value / 2**20)} MiB"

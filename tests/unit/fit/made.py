@@ -9,7 +9,7 @@ from edge_assistant.fit.sizes import ram_bytes, size_of
 from edge_assistant.store.entry import Engine, FileSpec, Kind, ModelEntry
 
 PI = Hardware(bandwidth_bytes_s=12e9, flops=100e9, flops_per_core=25e9)
-"""A Raspberry Pi 5 class board: see the machine constants in docs/workshop-fit.md."""
+"""A Raspberry Pi 5 class board: see the machine constants in docs/workshop/fit.md."""
 PI_MEMORY = Memory(ram_bytes=4_000_000_000, free_bytes=2_600_000_000, disk_free_bytes=20 * 10**9)
 DESKTOP = Hardware(bandwidth_bytes_s=60e9, flops=1500e9, flops_per_core=200e9)
 DESKTOP_MEMORY = Memory(
