@@ -64,6 +64,8 @@ WORKSHOP_MAY_IMPORT: Final = (
     LEAVES | ENGINE_ROOMS | {"__init__", "store", "bench", "engine_bench", "pipeline.engines"}
 )
 
+SHIPPING: Final = "edge_assistant_packaging"
+
 ENGINES: Final = {
     "onnxruntime",
     "llama_cpp",
@@ -164,6 +166,20 @@ def workshop_imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
             for alias in node.names:
                 if alias.name.partition(".")[0] == WORKSHOP:
                     yield node.lineno, alias.name.removeprefix(WORKSHOP).removeprefix(".")
+
+
+def shipping_edges(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
+    """What ships stands on the runtime; of the runtime only the command line knows it."""
+    if SHIPPING in path.parts or path.parts[:2] == (PACKAGE, "cli"):
+        return
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        if any(name.partition(".")[0] == SHIPPING for name in names):
+            yield f"{node.lineno}: {path.parts[1]} imports what ships it"
 
 
 def our_imports(tree: ast.Module, path: Path) -> Iterator[tuple[int, str]]:
@@ -294,6 +310,7 @@ RULES: Final[tuple[Rule, ...]] = (
     sizes,
     import_edges,
     workshop_edges,
+    shipping_edges,
     engines_when_used,
     calls,
     names,
