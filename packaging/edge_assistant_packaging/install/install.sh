@@ -411,8 +411,10 @@ make_environment() {
     PIP_CONFIG_FILE=/dev/null
     export TMPDIR PIP_CONFIG_FILE
     set -- --isolated --disable-pip-version-check --no-input --no-cache-dir \
-        install --quiet --no-index --no-deps --no-compile --no-warn-script-location \
-        "$here"/wheels/*.whl
+        install --quiet --no-index --no-deps --no-compile --no-warn-script-location
+    for each in "$here"/wheels/*.whl; do
+        [ "$each" = "$pip" ] || set -- "$@" "$each"
+    done
     if [ -n "$pip" ]; then
         "$python" -I -m venv --without-pip "$folder/venv" >>"$log" 2>&1
         step="installing the wheels"
