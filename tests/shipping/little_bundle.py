@@ -114,7 +114,7 @@ class Machine:
                 if name[:4] not in ("XDG_", "EDGE")
             },
             "HOME": str(root),
-            "PATH": f"{Path(sys.base_prefix) / 'bin'}:/usr/bin:/bin:/usr/sbin:/sbin",
+            "PATH": f"{Path(sys.base_prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         }
 
     def run(

@@ -232,22 +232,23 @@ find_python() {
 
 SPACE='
 import os, sys, zipfile
-bundle, place = sys.argv[1:]
+bundle, place, pip = sys.argv[1:]
 blocks = lambda size: size + 8191 >> 12
 copied = [os.path.join(top, name) for part in ("models", "config", "services", "licences")
           for top, _, names in os.walk(os.path.join(bundle, part)) for name in names]
 wheels = os.path.join(bundle, "wheels")
 need = sum(blocks(os.path.getsize(each)) for each in copied)
-for name in os.listdir(wheels):
+for name in set(os.listdir(wheels)) - {os.path.basename(pip)}:
     for member in zipfile.ZipFile(os.path.join(wheels, name)).infolist():
         need += blocks(member.file_size) * (2 if member.filename.endswith(".py") else 1)
 disk = os.statvfs(place)
-print(need * 4 * 21 // 20 + 24 * 1024, disk.f_bavail * disk.f_frsize // 1024)
+spare_kib = (8 if pip else 32) << 10
+print(need * 4 * 21 // 20 + spare_kib, disk.f_bavail * disk.f_frsize // 1024)
 '
 
 check_space() {
     step="measuring the room that it needs"
-    figures=$("$python" -I -c "$SPACE" "$here" "$prefix")
+    figures=$("$python" -I -c "$SPACE" "$here" "$prefix" "$pip")
     need_kib=${figures% *} free_kib=${figures#* }
     [ "$need_kib" -le "$free_kib" ] || die disk-full \
         "$prefix has room for $((free_kib / 1024)) MiB, and this takes $((need_kib / 1024)) MiB" \
