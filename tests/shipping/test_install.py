@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -132,26 +132,44 @@ def test_a_changed_byte_is_refused(
     assert code_of(machine.run(bundle, "--check")) == "bundle-changed"
 
 
+def fill(path: Path) -> None:
+    path.write_text("x")
+
+
+def link(path: Path) -> None:
+    path.symlink_to("/etc/passwd")
+
+
+def name_another(path: Path) -> None:
+    path.write_text(f"{path.read_text()}{'0' * 64}  ../x\n")
+
+
+DAMAGE: Final[dict[str, Callable[[Path], None]]] = {
+    "wheels/more.whl": fill,
+    ".hidden": fill,
+    "a\nb": fill,
+    "licences/link": link,
+    "models/pipe": os.mkfifo,
+    "services/edge-assistant.service": Path.unlink,
+    "SHA256SUMS": name_another,
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
 def test_a_file_too_many_or_too_few_is_refused(
-    machine: Machine, bundles: list[Path], tmp_path: Path
+    machine: Machine, bundles: list[Path], tmp_path: Path, name: str
 ) -> None:
-    done(machine.run(bundles[0], "--check"))
-    for number, (name, damage) in enumerate(
-        {
-            "wheels/more.whl": lambda path: path.write_text("x"),
-            ".hidden": lambda path: path.write_text("x"),
-            "a\nb": lambda path: path.write_text("x"),
-            "licences/link": lambda path: path.symlink_to("/etc/passwd"),
-            "models/pipe": os.mkfifo,
-            "services/edge-assistant.service": lambda path: path.unlink(),
-            "SHA256SUMS": lambda path: path.write_text(f"{path.read_text()}{'0' * 64}  ../x\n"),
-        }.items()
-    ):
-        bundle = shutil.copytree(bundles[0], tmp_path / f"bundle{number}")
-        damage(bundle / name)
-        run = machine.run(bundle)
-        assert code_of(run) == "bundle-changed", name
-        assert name.partition("\n")[0] in run.stderr
+    bundle = shutil.copytree(bundles[0], tmp_path / "bundle")
+    DAMAGE[name](bundle / name)
+    run = machine.run(bundle)
+    assert code_of(run) == "bundle-changed"
+    assert name.partition("\n")[0] in run.stderr
+    assert machine.left() == []
+
+
+def test_only_a_bundle_is_installed(machine: Machine, bundles: list[Path], tmp_path: Path) -> None:
+    bundle = shutil.copytree(bundles[0], tmp_path / "bundle")
+    assert machine.run(bundle, "--check").returncode == 0
     (bundle / "SHA256SUMS").unlink()
     assert code_of(machine.run(bundle)) == "bundle-incomplete"
     assert machine.left() == []
