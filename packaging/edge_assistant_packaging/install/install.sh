@@ -259,6 +259,8 @@ check_space() {
 
 open_prefix() { # with `make`, it need not be there
     step="opening $prefix"
+    command -v flock >/dev/null || die flock-missing "there is no program flock" \
+        "apt install util-linux"
     if [ "${1:-}" = make ]; then
         mkdir -p -- "$prefix" 2>/dev/null || unwritable "$prefix"
     elif [ ! -d "$prefix" ]; then
@@ -270,8 +272,6 @@ open_prefix() { # with `make`, it need not be there
         die prefix-in-use "$prefix has other things in it, and is no installation of ours" \
             "choose a folder of its own: --prefix DIR"
     fi
-    command -v flock >/dev/null || die flock-missing "there is no program flock" \
-        "apt install util-linux"
     ( : >>"$lock" ) 2>/dev/null || unwritable "$prefix"
     exec 9>>"$lock"
     flock -n 9 || busy
