@@ -9,8 +9,8 @@ from typing import Final
 from edge_assistant.service.notify import Notifier
 
 LOOKS: Final = 4
-"""Looks in one interval of the supervisor's. sd_watchdog_enabled(3) advises two; with four, the last
-sign of life is at least three quarters of an interval ahead of the verdict."""
+"""Looks in one interval of the supervisor's. sd_watchdog_enabled(3) advises two; with four, a card
+that pauses for a moment is no matter."""
 
 
 class FrameWatchdog:
