@@ -23,11 +23,8 @@ class Notifier:
 
     def __init__(self, address: str | None) -> None:
         self._address = ""
-        self._socket: socket.socket | None = None
-        if address and address[0] in "/@" and _FAMILY is not None:
+        if address and address[0] in "/@":
             self._address = f"\0{address[1:]}" if address[0] == "@" else address
-            self._socket = socket.socket(_FAMILY, socket.SOCK_DGRAM)
-            self._socket.setblocking(False)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Notifier:
@@ -36,10 +33,12 @@ class Notifier:
 
     def send(self, *assignments: str) -> bool:
         """Send lines such as `READY=1` in one datagram; whether it was taken."""
-        if self._socket is None:
+        if not self._address or _FAMILY is None:
             return False
         try:
-            self._socket.sendto("\n".join(assignments).encode(), self._address)
+            with socket.socket(_FAMILY, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)
+                sender.sendto("\n".join(assignments).encode(), self._address)
         except OSError:  # nobody there, or a queue that nobody empties
             return False
         return True
