@@ -71,6 +71,14 @@ class Manifest:
         text = json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, separators=(",", ":"))
         return text.encode() + b"\n"
 
+    @property
+    def comment(self) -> str:
+        """The trusted comment of its signature: what it is, and nothing of the clock."""
+        return (
+            f"edge-assistant bundle {self.name} {self.version} build {self.build} "
+            f"{self.platform} {self.profile}"
+        )
+
 
 def parse(data: bytes) -> Manifest:
     """Read a manifest, which nobody vouches for yet.

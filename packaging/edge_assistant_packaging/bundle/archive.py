@@ -155,7 +155,7 @@ class Reader:
             ShippingError: `bundle-altered`, `bundle-truncated`.
         """
         self._expect(END, "the end")
-        if self._source.read(1):
+        if self._read(1):
             raise _altered(f"something follows after its end, at byte {self._at_bytes}")
 
     def _expect(self, expected: bytes, what: str) -> None:
@@ -165,9 +165,9 @@ class Reader:
 
     def _take(self, size_bytes: int) -> bytes:
         """Read so many bytes, which are bounded by us or by the signed manifest."""
-        data = self._source.read(size_bytes)
+        data = self._read(size_bytes)
         while len(data) < size_bytes:
-            more = self._source.read(size_bytes - len(data))
+            more = self._read(size_bytes - len(data))
             if not more:
                 raise ShippingError(
                     "bundle-truncated",
@@ -177,6 +177,16 @@ class Reader:
             data += more
         self._at_bytes += size_bytes
         return data
+
+    def _read(self, size_bytes: int) -> bytes:
+        try:
+            return self._source.read(size_bytes)
+        except OSError as error:
+            raise ShippingError(
+                "file-unreadable",
+                f"the bundle cannot be read at byte {self._at_bytes}: {error.strerror or error}",
+                "copy it to another disk and try again",
+            ) from error
 
 
 def _block(name: bytes, mode: int, size_bytes: int, made_at_s: int, kind: bytes) -> bytes:
