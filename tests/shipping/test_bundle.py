@@ -164,6 +164,14 @@ def test_unpack_leaves_the_old_or_nothing(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["mine"]
 
 
+def test_unpack_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    built = make(tmp_path)
+    (tmp_path / ".out.01234567.part" / "models").mkdir(parents=True)
+    (tmp_path / ".outer.01234567.part").mkdir()
+    unpack(built.path, tmp_path / "out", PAIR.public)
+    assert [path.name for path in tmp_path.glob(".*")] == [".outer.01234567.part"]
+
+
 def test_unpack_asks_for_room_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = make(tmp_path)
     usage = shutil.disk_usage(tmp_path)._replace(free=BUNDLE_BYTES)

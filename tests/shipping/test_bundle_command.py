@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from edge_assistant_packaging import signing
 from edge_assistant_packaging.errors import ShippingError
 
 from edge_assistant.cli.main import run_command
@@ -56,8 +58,9 @@ def test_from_key_to_unpacked_folder(home: Path) -> None:
     assert (home / "out" / "install.sh").is_file()
 
 
-def test_a_key_with_a_password(home: Path) -> None:
-    """The real cost of a password: 1 GiB of memory, three times."""
+def test_a_key_with_a_password(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cheap = partial(signing.write_keys, scrypt_bytes=1 << 24)
+    monkeypatch.setattr(signing, "write_keys", cheap)
     (home / "word").write_text("secret\n")
     files = ("-p", "b.pub", "-s", "b.key", "--password-file", "word", "--json")
     word = json.loads(call("keygen", *files).stdout)["key"]
