@@ -22,9 +22,16 @@ PLATFORMS: Final = ("linux-x86_64", "linux-aarch64")
 MAX_MANIFEST_BYTES: Final = 1 << 22
 MAX_FILES: Final = 10_000
 MAX_PATH_BYTES: Final = 200
+MAX_NUMBER: Final = 8**11 - 1
+"""What a field of an archive's header holds: 8 GiB of a file, the year 2242."""
+SUMS: Final = "SHA256SUMS"
+"""The files again, for `sha256sum -c`; all but itself, `MANIFEST` and `SIGNATURE`."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_PART: Final = re.compile(r"[A-Za-z0-9_+@=,~!-][A-Za-z0-9._+@=,~!-]*|\.[A-Za-z0-9][A-Za-z0-9._-]*")
+_PART: Final = re.compile(r"\.?[A-Za-z0-9_][A-Za-z0-9._+@=,~!-]*(?<!\.)")
 """One name of a path: no control characters, no blanks, nothing that a shell or Windows minds."""
+_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,63}")
+_PYTHON: Final = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}")
+_LINE: Final = re.compile(r"[ -~]{0,1000}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -64,6 +71,14 @@ class Manifest:
         text = json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, separators=(",", ":"))
         return text.encode() + b"\n"
 
+    @property
+    def comment(self) -> str:
+        """The trusted comment of its signature: what it is, and nothing of the clock."""
+        return (
+            f"edge-assistant bundle {self.name} {self.version} build {self.build} "
+            f"{self.platform} {self.profile}"
+        )
+
 
 def parse(data: bytes) -> Manifest:
     """Read a manifest, which nobody vouches for yet.
@@ -77,7 +92,7 @@ def parse(data: bytes) -> Manifest:
         raw: Any = json.loads(data)
         manifest = _checked(raw)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise _invalid(str(error)) from error
+        raise _invalid(f"{type(error).__name__}: {error}"[:200]) from error
     if manifest.to_bytes() != data:
         raise _invalid("it is not in its canonical form")
     return manifest
@@ -85,38 +100,55 @@ def parse(data: bytes) -> Manifest:
 
 def is_safe(path: str) -> bool:
     """Whether a path stays below the folder that it is unpacked in, and is one name for all."""
-    parts = path.split("/")
-    return (
-        len(path.encode()) <= MAX_PATH_BYTES
-        and all(_PART.fullmatch(part) for part in parts)
-        and str(PurePosixPath(path)) == path
-    )
+    return len(path) <= MAX_PATH_BYTES and all(map(_PART.fullmatch, path.split("/")))
 
 
-def _checked(raw: Any) -> Manifest:
-    if raw.pop("schema") != SCHEMA:
-        raise ValueError("a schema that this version does not know")
-    entries = raw.pop("files")
-    if len(entries) > MAX_FILES:
-        raise ValueError(f"{len(entries)} files")
-    files = tuple(FileEntry(**entry) for entry in entries)
-    manifest = Manifest(**raw, files=files)
-    texts = (manifest.name, manifest.version, manifest.profile, manifest.python, manifest.cpu_flags)
-    if not all(type(each) is str for each in texts) or manifest.platform not in PLATFORMS:
-        raise ValueError("a field of the wrong type, or a platform that is not known")
-    numbers = (manifest.build, manifest.made_at_s, *(each.size_bytes for each in files))
-    if not all(type(each) is int and each >= 0 for each in numbers):
-        raise ValueError("a number that is none")
+def check(manifest: Manifest) -> None:
+    """Hold a manifest to what every bundle has to be.
+
+    Raises:
+        ValueError: why not.
+    """
+    words = (manifest.name, manifest.version, manifest.profile)
+    if not all(type(each) is str and _WORD.fullmatch(each) for each in words):
+        raise ValueError(f"a name, version or profile that is none: {words}")
+    if not _PYTHON.fullmatch(manifest.python) or not _LINE.fullmatch(manifest.cpu_flags):
+        raise ValueError("python or cpu_flags are not what they should be")
+    if manifest.platform not in PLATFORMS:
+        raise ValueError(f"the platform {manifest.platform!r}, not one of {', '.join(PLATFORMS)}")
+    numbers = (manifest.build, manifest.made_at_s, *(each.size_bytes for each in manifest.files))
+    if not all(type(each) is int and 0 <= each <= MAX_NUMBER for each in numbers):
+        raise ValueError("a number that is none, or too large")
     if type(manifest.is_permissive_only) is not bool:
         raise ValueError("is_permissive_only is neither true nor false")
-    paths = [each.path for each in files]
-    for each in files:
-        if not is_safe(each.path) or each.path in (MANIFEST, SIGNATURE):
+    if len(manifest.files) > MAX_FILES:
+        raise ValueError(f"{len(manifest.files)} files")
+    for each in manifest.files:
+        if type(each.path) is not str or not is_safe(each.path):
             raise ValueError(f"the path {each.path!r}")
         if not _SHA256.fullmatch(each.sha256) or type(each.is_executable) is not bool:
             raise ValueError(f"the entry of {each.path!r}")
-    if paths != sorted(paths) or len({path.casefold() for path in paths}) != len(paths):
-        raise ValueError("paths out of order, or alike but for case")
+    _check_together([each.path for each in manifest.files])
+
+
+def _check_together(paths: list[str]) -> None:
+    """Every path is in its place, and names one thing also where case does not count."""
+    if paths != sorted(paths):
+        raise ValueError("paths out of order")
+    folders = {parent for path in paths for parent in PurePosixPath(path).parents}
+    names = [*paths, *(str(folder) for folder in folders), MANIFEST, SIGNATURE]
+    if len({name.casefold() for name in names}) != len(names):
+        raise ValueError("paths alike, or alike but for case, or a file that is also a folder")
+
+
+def _checked(raw: Any) -> Manifest:
+    if type(raw) is not dict or type(raw.get("files")) is not list:
+        raise ValueError("it is no manifest")
+    if raw.pop("schema") != SCHEMA:
+        raise ValueError("a schema that this version does not know")
+    files = tuple(FileEntry(**entry) for entry in raw.pop("files")[: MAX_FILES + 1])
+    manifest = Manifest(**raw, files=files)
+    check(manifest)
     return manifest
 
 

@@ -1,0 +1,1 @@
+"""One file with everything, and nothing in it that is not signed."""

@@ -1,0 +1,101 @@
+"""Files that are read with care, and files that are there as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+from edge_assistant_packaging.errors import ShippingError
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a regular file for reading; a pipe or device would block or never end.
+
+    Raises:
+        ShippingError: `file-missing`, `not-a-file`, `file-unreadable`.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise ShippingError(
+            "file-missing", f"{path} is not there", f"check the path with: ls -l {path.parent}"
+        ) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ShippingError("not-a-file", f"{path} is not a regular file", "name the file itself")
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def read_small(path: Path, limit_bytes: int) -> bytes:
+    """Read a file that is known to be small: a key, a signature, a list.
+
+    Raises:
+        ShippingError: as `opened`; `file-too-large`.
+    """
+    with opened(path) as file:
+        try:
+            data = file.read(limit_bytes + 1)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+    if len(data) > limit_bytes:
+        raise ShippingError(
+            "file-too-large",
+            f"{path} has more than {limit_bytes} bytes and is not what it should be",
+            "check that you named the right file",
+        )
+    return data
+
+
+@contextmanager
+def new_file(path: Path, *, is_private: bool = False, overwrite: bool = False) -> Iterator[Path]:
+    """Give a hidden neighbour of `path` to write to; in the end it takes that name.
+
+    The bytes are on the disk before the name is. A process that is killed leaves at most the
+    neighbour (`.NAME.<8 hex>.part`), which the next call for the same `path` removes.
+
+    Args:
+        path: the file to make, in a folder that is there.
+        is_private: only this user may read or write the file (0600); else as the umask has it.
+        overwrite: replace a file that is there.
+
+    Raises:
+        ShippingError: `output-exists`, `output-unwritable`.
+    """
+    if os.path.lexists(path) and not overwrite:
+        raise ShippingError(
+            "output-exists", f"{path} is there already", "name another output, or --overwrite"
+        )
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        for left in path.parent.glob(f".{path.name}.????????.part"):
+            left.unlink(missing_ok=True)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            os.close(os.open(part, flags, 0o600 if is_private else 0o666))
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise ShippingError(
+            "output-unwritable",
+            f"{path} cannot be written: {error.strerror or error}",
+            "choose a folder that is there, with room in it",
+        ) from error
+
+
+def _unreadable(path: Path, error: OSError) -> ShippingError:
+    return ShippingError(
+        "file-unreadable", f"{path} cannot be read: {error.strerror}", f"try: ls -l {path}"
+    )
