@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_assistant_packaging.bundle.build import Built, build
+
 from tests.shipping.small_bundle import FACTS, PAIR, stage
 
 NEW_BYTES = 700

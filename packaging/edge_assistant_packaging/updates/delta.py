@@ -36,7 +36,7 @@ SCHEMA: Final = 1
 KIND: Final = "edge-assistant-delta"
 DELTA: Final = "delta.json"
 WHOLE: Final = "bundle.minisig"
-_MAX_DELTA_BYTES: Final = 4096
+MAX_DELTA_BYTES: Final = 4096
 _MAX_SIGNATURE_BYTES: Final = 4096
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -216,14 +216,14 @@ def _put_together(sources: _Sources, target: _Opened, tee: _Tee) -> None:
 
 def _head(reader: Reader, key: PublicKey) -> tuple[DeltaHead, _Opened, bytes]:
     limits = {
-        DELTA: _MAX_DELTA_BYTES,
+        DELTA: MAX_DELTA_BYTES,
         MANIFEST: MAX_MANIFEST_BYTES,
         SIGNATURE: _MAX_SIGNATURE_BYTES,
         WHOLE: _MAX_SIGNATURE_BYTES,
     }
     found = [reader.small(name, limit_bytes) for name, limit_bytes in limits.items()]
     (raw_head, raw, signature, whole), times_s = zip(*found, strict=True)
-    head = _parsed_head(raw_head)
+    head = parse_head(raw_head)
     verify_signature(raw, signature, key, is_canonical=True)
     manifest = parse(raw)
     if set(times_s) != {manifest.made_at_s}:
@@ -231,7 +231,12 @@ def _head(reader: Reader, key: PublicKey) -> tuple[DeltaHead, _Opened, bytes]:
     return head, _Opened(raw=raw, signature=signature, manifest=manifest, begins={}), whole
 
 
-def _parsed_head(data: bytes) -> DeltaHead:
+def parse_head(data: bytes) -> DeltaHead:
+    """Read `delta.json`, which nobody vouches for.
+
+    Raises:
+        ShippingError: `delta-invalid`.
+    """
     try:
         raw: Any = json.loads(data)
         if raw.pop("kind") != KIND or raw.pop("schema") != SCHEMA:
