@@ -23,6 +23,7 @@ _VERBS: Final = {
     "convert": ("convert:convert", "Make an engine's file of a checkpoint from Hugging Face."),
     "export": ("export:export", "Write a model in another form: ORT, a voice in halves."),
     "bundle": ("bundle:bundle", "Put everything into one signed file; check or unpack one."),
+    "update": ("update:update", "Look for a newer bundle and bring it; nothing old, all signed."),
     "config": ("config:config", "Show the configuration, or write a file to edit."),
     "bench": ("bench:bench", "Measure conversations: gaps, pauses, interruptions, and their cost."),
     "compare": ("compare:compare", "Hold models side by side: size, speed, memory, quality."),
