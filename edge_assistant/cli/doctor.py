@@ -65,7 +65,8 @@ def examine(config_file: str | None, profile: str | None) -> Iterator[Finding]:
         state="ok",
         detail=f"{__version__}, Python {platform.python_version()}, {platform.platform()}",
     )
-    unneeded = _unneeded_engines(config_file, profile)
+    config = _loaded(config_file, profile)
+    unneeded = _unneeded_engines(config)
     for engine in probe_engines():
         is_spared = engine.name in unneeded
         yield Finding(
@@ -77,12 +78,11 @@ def examine(config_file: str | None, profile: str | None) -> Iterator[Finding]:
         )
     yield _compiler()
     yield from _devices()
-    yield from _configured(config_file, profile)
+    yield from _configured(config)
 
 
-def _unneeded_engines(config_file: str | None, profile: str | None) -> frozenset[str]:
+def _unneeded_engines(config: Config | EdgeAssistantError) -> frozenset[str]:
     """What may be missing, because a program of the system speaks."""
-    config = _loaded(config_file, profile)
     if isinstance(config, EdgeAssistantError) or not speaks_by_program(config):
         return frozenset()
     return frozenset(GPL_PACKAGES.values())
@@ -124,12 +124,11 @@ def _devices() -> Iterator[Finding]:
         )
 
 
-def _configured(config_file: str | None, profile: str | None) -> Iterator[Finding]:
+def _configured(config: Config | EdgeAssistantError) -> Iterator[Finding]:
     from edge_assistant.config import config_paths
     from edge_assistant.store.programs import program_path
 
     own = config_paths()[1]
-    config = _loaded(config_file, profile)
     if isinstance(config, EdgeAssistantError):
         yield Finding(
             topic="config", name="file", state="missing", detail=config.message, mend=config.hint

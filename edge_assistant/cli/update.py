@@ -36,9 +36,7 @@ _ASKS: Final = (
     ),
     PUBLIC,
     PUBLIC_WORD,
-    click.option(
-        "--channel", default="stable", show_default=True, help="Whose catalogs."
-    ),
+    click.option("--channel", default="stable", show_default=True, help="Whose catalogs."),
     click.option(
         "--installed",
         type=FILE,

@@ -69,12 +69,18 @@ def written(path: Path) -> str:
 def test_the_text_goes_to_stdin_as_utf_8_and_never_among_the_arguments(tmp_path: Path) -> None:
     body = 'printf "%s\\n" "$@" >> "$HERE/arguments"; tee -a "$HERE/stdin" | "$REAL" "$@"'
     voice = EspeakProgramVoice("en-us", program=program(tmp_path, body))
-    text = "Café; $(touch /tmp/never) `id` -v de --help."
+    text = "Café; $(touch /tmp/never) `id` -v de --help [[h@l'oU]]."
     assert said(voice, text) > 10_000
     arguments = (tmp_path / "arguments").read_text()
     assert "Caf" not in arguments
     assert "touch" not in arguments
-    assert (tmp_path / "stdin").read_text("utf-8").endswith(text)
+    assert (
+        (tmp_path / "stdin")
+        .read_text("utf-8")
+        .endswith(
+            text.replace("[[", "  ").replace("]]", "  ")  # where its phonemes would stand
+        )
+    )
 
 
 def test_the_voice_speed_and_pitch_are_what_was_asked(tmp_path: Path) -> None:

@@ -102,6 +102,20 @@ def test_a_delta_that_ends_early_or_late_is_refused(
     assert refused(old.path, changed, tmp_path / "made.bundle") == "bundle-altered"
 
 
+def test_a_time_that_is_not_the_bundles_is_refused(
+    two: tuple[Built, Built, Path], tmp_path: Path
+) -> None:
+    old, _, delta = two
+    data = delta.read_bytes()
+    size_bytes = int(data[124:135], 8)
+    times_s = FACTS.made_at_s, FACTS.made_at_s + 1
+    right, wrong = (header("delta.json", size_bytes, each) for each in times_s)
+    assert data.startswith(right)
+    changed = tmp_path / "changed.delta"
+    changed.write_bytes(wrong + data.removeprefix(right))
+    assert refused(old.path, changed, tmp_path / "made.bundle") == "delta-invalid"
+
+
 def test_a_base_that_is_damaged_or_another_is_refused(
     two: tuple[Built, Built, Path], tmp_path: Path
 ) -> None:

@@ -282,6 +282,18 @@ def test_a_catalog_and_a_bundle_that_do_not_belong_together_are_refused(
     assert not list(tmp_path.glob(".got*"))
 
 
+@pytest.mark.parametrize("change", [lambda d: d + b"\0", lambda d: d[:-1], lambda d: b""])
+def test_a_file_that_is_longer_or_shorter_is_refused(
+    shop: Path, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    asked = updater(shop, tmp_path / "state.json")
+    answer = asked.check(LINE, None)
+    (shop / "new.bundle").write_bytes(change((shop / "new.bundle").read_bytes()))
+    code = refused(lambda: asked.fetch(answer, tmp_path / "got.bundle"))
+    assert code == "update-wrong-bytes"
+    assert not list(tmp_path.glob(".got*"))
+
+
 def test_the_manifest_of_one_bundle_with_the_files_of_another_is_refused(
     shop: Path, made: tuple[Built, Built], tmp_path: Path
 ) -> None:
