@@ -12,25 +12,23 @@ import click
 
 from edge_assistant.cli import output
 from edge_assistant.cli.shipping import shipping
-from edge_assistant.errors import EdgeAssistantError
+from edge_assistant.cli.vendor_key import (
+    FILE,
+    PASSWORD,
+    PUBLIC,
+    PUBLIC_WORD,
+    ask_password,
+    key_pair,
+    public_key_of,
+)
 
 if TYPE_CHECKING:
     from edge_assistant_packaging.bundle.build import Built, Facts
     from edge_assistant_packaging.manifest import Manifest
-    from edge_assistant_packaging.signing import KeyPair, PublicKey
+    from edge_assistant_packaging.updates.delta import Made
 
-_FILE = click.Path(path_type=Path)
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
-_PASSWORD = click.option(
-    "--password-file", type=_FILE, metavar="FILE", help="Its first line; without it you are asked."
-)
-_PUBLIC = click.option(
-    "-p", "--public-key", type=_FILE, metavar="FILE", help="The vendor's public key."
-)
-_PUBLIC_WORD = click.option(
-    "-P", "public_word", metavar="KEY", help="The same as one word, as minisign prints it."
-)
 
 
 @click.group()
@@ -43,10 +41,10 @@ def bundle() -> None:
 
 
 @bundle.command()
-@click.option("-p", "--public-key", type=_FILE, default="edge-assistant.pub", show_default=True)
-@click.option("-s", "--secret-key", type=_FILE, default="edge-assistant.key", show_default=True)
+@click.option("-p", "--public-key", type=FILE, default="edge-assistant.pub", show_default=True)
+@click.option("-s", "--secret-key", type=FILE, default="edge-assistant.key", show_default=True)
 @click.option("--no-password", is_flag=True, help="Leave the secret key readable.")
-@_PASSWORD
+@PASSWORD
 @_OVERWRITE
 @_JSON
 def keygen(
@@ -59,7 +57,7 @@ def keygen(
 ) -> None:
     """Make a key pair of your own, in the files of minisign."""
     signing = shipping("signing")
-    password = None if no_password else _password(password_file, "New password", confirm=True)
+    password = None if no_password else ask_password(password_file, "New password", confirm=True)
     pair = signing.write_keys(public_key, secret_key, password, overwrite=overwrite)
     word = pair.public.to_base64()
     if as_json:
@@ -72,12 +70,12 @@ def keygen(
 
 
 @bundle.command()
-@click.option("-o", "--output", "target", type=_FILE, required=True, help="The bundle to make.")
-@click.option("-s", "--secret-key", type=_FILE, required=True, help="Your secret key.")
-@_PASSWORD
+@click.option("-o", "--output", "target", type=FILE, required=True, help="The bundle to make.")
+@click.option("-s", "--secret-key", type=FILE, required=True, help="Your secret key.")
+@PASSWORD
 @click.option("--profile", required=True, help="Built-in set of values: starter, desktop, pi, ...")
 @click.option("--platform", type=click.Choice(["linux-x86_64", "linux-aarch64"]), required=True)
-@click.option("--config", type=_FILE, metavar="FILE", help="Configuration to lay over the profile.")
+@click.option("--config", type=FILE, metavar="FILE", help="Configuration to lay over the profile.")
 @click.option("--name", help="What to call it; the name of the profile without it.")
 @click.option(
     "--build",
@@ -89,8 +87,8 @@ def keygen(
 )
 @click.option("--with-sources", is_flag=True, help="Add the sources that GPL parts need.")
 @click.option("--permissive-only", is_flag=True, help="Leave GPL parts out.")
-@click.option("--wheels-from", type=_FILE, metavar="DIR", help="Take wheels from here first.")
-@click.option("--staging", type=_FILE, metavar="DIR", help="Pack this folder as it is.")
+@click.option("--wheels-from", type=FILE, metavar="DIR", help="Take wheels from here first.")
+@click.option("--staging", type=FILE, metavar="DIR", help="Pack this folder as it is.")
 @click.option("--python", metavar="X.Y", help="With --staging: whose wheels are in it.")
 @click.option("--cpu-flags", default="", help="With --staging: how llama.cpp was compiled.")
 @_OVERWRITE
@@ -104,7 +102,7 @@ def build(
     SOURCE_DATE_EPOCH, never the clock's.
     """
     _require_that_they_fit(asked)
-    pair = _pair(secret_key, password_file)
+    pair = key_pair(secret_key, password_file)
     maker = shipping("bundle.build")
     notes: tuple[str, ...] = ()
     with ExitStack() as stack:
@@ -129,13 +127,13 @@ def build(
 
 
 @bundle.command()
-@click.argument("file", metavar="BUNDLE", type=_FILE)
-@_PUBLIC
-@_PUBLIC_WORD
+@click.argument("file", metavar="BUNDLE", type=FILE)
+@PUBLIC
+@PUBLIC_WORD
 @_JSON
 def verify(file: Path, public_key: Path | None, public_word: str | None, as_json: bool) -> None:
     """Check every byte of BUNDLE against the vendor's key, and say what it is."""
-    checked = shipping("bundle.verify").verify(file, _public(public_key, public_word))
+    checked = shipping("bundle.verify").verify(file, public_key_of(public_key, public_word))
     if as_json:
         output.emit({"bundle": str(file), **_told(checked)})
         return
@@ -144,16 +142,16 @@ def verify(file: Path, public_key: Path | None, public_word: str | None, as_json
 
 
 @bundle.command()
-@click.argument("file", metavar="BUNDLE", type=_FILE)
-@click.argument("folder", type=_FILE)
-@_PUBLIC
-@_PUBLIC_WORD
+@click.argument("file", metavar="BUNDLE", type=FILE)
+@click.argument("folder", type=FILE)
+@PUBLIC
+@PUBLIC_WORD
 @_JSON
 def unpack(
     file: Path, folder: Path, public_key: Path | None, public_word: str | None, as_json: bool
 ) -> None:
     """Check BUNDLE while unpacking it into the new FOLDER, which is there only if all is right."""
-    checked = shipping("bundle.verify").unpack(file, folder, _public(public_key, public_word))
+    checked = shipping("bundle.verify").unpack(file, folder, public_key_of(public_key, public_word))
     if as_json:
         output.emit({"folder": str(folder), **_told(checked)})
         return
@@ -161,35 +159,69 @@ def unpack(
     output.note(f"ok  {file}: {checked.comment}; install it with {folder / 'install.sh'}")
 
 
-def _password(file: Path | None, prompt: str, *, confirm: bool = False) -> str:
-    if file is not None:
-        data: bytes = shipping("files").read_small(file, 4096)
-        return data.decode(errors="surrogateescape").partition("\n")[0].removesuffix("\r")
-    if not sys.stdin.isatty():
-        raise EdgeAssistantError(
-            "key-password-needed",
-            "there is no terminal to ask for the password of the secret key",
-            "give --password-file FILE",
+@bundle.command()
+@click.argument("old", type=FILE)
+@click.argument("new", type=FILE)
+@click.option("-o", "--output", "target", type=FILE, required=True, help="The delta to make.")
+@PUBLIC
+@PUBLIC_WORD
+@_OVERWRITE
+@_JSON
+def delta(
+    old: Path,
+    new: Path,
+    target: Path,
+    public_key: Path | None,
+    public_word: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write only what is in the bundle NEW and not in the bundle OLD; both are checked first."""
+    key = public_key_of(public_key, public_word)
+    made = shipping("updates.delta").make_delta(old, new, target, key, overwrite=overwrite)
+    _tell_made(made, "delta", as_json)
+
+
+@bundle.command()
+@click.argument("old", type=FILE)
+@click.argument("file", metavar="DELTA", type=FILE)
+@click.option("-o", "--output", "target", type=FILE, required=True, help="The bundle to make.")
+@PUBLIC
+@PUBLIC_WORD
+@_OVERWRITE
+@_JSON
+def apply(
+    old: Path,
+    file: Path,
+    target: Path,
+    public_key: Path | None,
+    public_word: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Make the new bundle, byte for byte, of the bundle OLD and a DELTA that begins at it."""
+    key = public_key_of(public_key, public_word)
+    made = shipping("updates.delta").apply_delta(old, file, target, key, overwrite=overwrite)
+    _tell_made(made, "bundle", as_json)
+
+
+def _tell_made(made: Made, kind: str, as_json: bool) -> None:
+    if as_json:
+        output.emit(
+            {
+                kind: str(made.path),
+                "size_bytes": made.size_bytes,
+                "sha256": made.sha256,
+                "copied_bytes": made.copied_bytes,
+                **_told(made.manifest),
+            }
         )
-    text: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
-    return text
-
-
-def _pair(secret_key: Path, password_file: Path | None) -> KeyPair:
-    signing = shipping("signing")
-    password = None
-    if signing.is_encrypted(secret_key):
-        password = _password(password_file, f"Password of {secret_key}")
-    pair: KeyPair = signing.read_secret(secret_key, password)
-    return pair
-
-
-def _public(file: Path | None, word: str | None) -> PublicKey:
-    if (file is None) == (word is None):
-        raise click.UsageError("Say whose bundle it has to be: -p FILE or -P KEY.")
-    signing = shipping("signing")
-    key: PublicKey = signing.parse_public(word) if file is None else signing.read_public(file)
-    return key
+        return
+    click.echo(f"{made.sha256}  {made.path}")
+    output.note(
+        f"{made.path}: {made.size_bytes / 1e6:.1f} MB, to {made.manifest.comment}; "
+        f"{made.copied_bytes / 1e6:.1f} MB are in the old bundle"
+    )
 
 
 def _require_that_they_fit(asked: dict[str, Any]) -> None:

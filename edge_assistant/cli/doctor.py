@@ -14,6 +14,7 @@ import click
 from edge_assistant import __version__
 from edge_assistant.cli.output import emit, out
 from edge_assistant.cli.probes import probe_devices, probe_engines
+from edge_assistant.cli.voice_told import GPL_PACKAGES, speaks_by_program, told_of_program
 from edge_assistant.errors import EdgeAssistantError
 
 if TYPE_CHECKING:
@@ -64,17 +65,38 @@ def examine(config_file: str | None, profile: str | None) -> Iterator[Finding]:
         state="ok",
         detail=f"{__version__}, Python {platform.python_version()}, {platform.platform()}",
     )
+    config = _loaded(config_file, profile)
+    unneeded = _unneeded_engines(config)
     for engine in probe_engines():
+        is_spared = engine.name in unneeded
         yield Finding(
             topic="engine",
             name=engine.name,
-            state="ok" if engine.works else "missing",
+            state="ok" if engine.works else "note" if is_spared else "missing",
             detail=engine.detail,
-            mend="" if engine.works else engine.mend,
+            mend="" if engine.works or is_spared else engine.mend,
         )
     yield _compiler()
     yield from _devices()
-    yield from _configured(config_file, profile)
+    yield from _configured(config)
+
+
+def _unneeded_engines(config: Config | EdgeAssistantError) -> frozenset[str]:
+    """What may be missing, because a program of the system speaks."""
+    if isinstance(config, EdgeAssistantError) or not speaks_by_program(config):
+        return frozenset()
+    return frozenset(GPL_PACKAGES.values())
+
+
+def _loaded(config_file: str | None, profile: str | None) -> Config | EdgeAssistantError:
+    from pathlib import Path
+
+    from edge_assistant.config import load
+
+    try:
+        return load(Path(config_file) if config_file else None, profile)
+    except EdgeAssistantError as error:
+        return error
 
 
 def _compiler() -> Finding:
@@ -102,23 +124,22 @@ def _devices() -> Iterator[Finding]:
         )
 
 
-def _configured(config_file: str | None, profile: str | None) -> Iterator[Finding]:
-    from pathlib import Path
-
-    from edge_assistant.config import config_paths, load
+def _configured(config: Config | EdgeAssistantError) -> Iterator[Finding]:
+    from edge_assistant.config import config_paths
+    from edge_assistant.store.programs import program_path
 
     own = config_paths()[1]
-    try:
-        config = load(Path(config_file) if config_file else None, profile)
-    except EdgeAssistantError as error:
+    if isinstance(config, EdgeAssistantError):
         yield Finding(
-            topic="config", name="file", state="missing", detail=error.message, mend=error.hint
+            topic="config", name="file", state="missing", detail=config.message, mend=config.hint
         )
         return
     where = str(own) if own.is_file() else f"no file of yours ({own})"
     yield Finding(
         topic="config", name="file", state="ok", detail=f"{where}, profile {config.profile}"
     )
+    if speaks_by_program(config) and program_path() is not None:  # else its model is missing
+        yield Finding(topic="voice", name="program", state="ok", detail=told_of_program())
     yield from _models(config)
 
 

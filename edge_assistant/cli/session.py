@@ -9,8 +9,9 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
-from edge_assistant.cli.output import report
+from edge_assistant.cli.output import note, report
 from edge_assistant.cli.process import in_worker
+from edge_assistant.cli.voice_told import speaks_by_program, told_of_program
 from edge_assistant.errors import EdgeAssistantError, PipelineError
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def running(
     from edge_assistant.pipeline.assistant import Assistant
     from edge_assistant.trace import EventLog
 
+    if speaks_by_program(config):
+        note(told_of_program())
     log = log or EventLog(events)
     assistant = Assistant(config, card, event_log=log)
     watcher = Thread(target=_show, args=(assistant.events(), watch), name="show", daemon=True)

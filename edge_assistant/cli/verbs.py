@@ -23,6 +23,7 @@ _VERBS: Final = {
     "convert": ("convert:convert", "Make an engine's file of a checkpoint from Hugging Face."),
     "export": ("export:export", "Write a model in another form: ORT, a voice in halves."),
     "bundle": ("bundle:bundle", "Put everything into one signed file; check or unpack one."),
+    "update": ("update:update", "Look for a newer bundle and bring it; nothing old, all signed."),
     "config": ("config:config", "Show the configuration, or write a file to edit."),
     "bench": ("bench:bench", "Measure conversations: gaps, pauses, interruptions, and their cost."),
     "compare": ("compare:compare", "Hold models side by side: size, speed, memory, quality."),
@@ -78,12 +79,31 @@ class _Verbs(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
 
 
+def _show_version(context: click.Context, _option: click.Parameter, is_asked: bool) -> None:
+    if not is_asked or context.resilient_parsing:
+        return
+    from edge_assistant import __version__
+    from edge_assistant.cli.voice_told import is_permissive, told_of_program
+
+    click.echo(f"edge-assistant, version {__version__}")
+    if is_permissive():
+        click.echo(told_of_program())
+    context.exit()
+
+
 @click.group(
     cls=_Verbs,
     epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="edge-assistant", prog_name="edge-assistant")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
 @click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for everything.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only errors on stderr.")

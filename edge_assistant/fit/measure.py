@@ -149,7 +149,7 @@ def speed_of(
             prefill_tokens_s=read["prefill_rate"],
             model=model,
         )
-    if engine in ("piper", "espeak"):
+    if engine in ("piper", "espeak", "espeak-program"):
         took = Cost(first_s=read["first_audio_s"], per_speech_s=read["rtf"])
     else:
         took = Cost(first_s=read["rtf"] * UTTERANCE_S, per_speech_s=0.0)

@@ -119,7 +119,7 @@ def size_of(entry: ModelEntry, file_bytes: int | None) -> Size | None:
             quality = next((q for q in _QUALITIES if _is_word(q, _names(entry))), "medium")
             rank = 1 + _QUALITIES.index(quality)
             return SpeechSize(speech_class=f"piper-{quality}", rank=rank)
-        case "espeak":
+        case "espeak" | "espeak-program":
             return SpeechSize(speech_class="espeak")
     return None
 

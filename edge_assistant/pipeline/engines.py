@@ -116,13 +116,16 @@ def build_voice(
     voice: Voice
     if model.entry.engine == "espeak":
         voice = _espeak(config, model.entry.languages[0])
+    elif model.entry.engine == "espeak-program":
+        voice = _espeak_program(config, model)
     elif model.entry.engine == "piper":
         voice = _piper(config, model)
     else:
         raise _unfit(model, "speak", "tts")
     if config.tts.cache_bytes:
         voice = CachedVoice(voice, config.tts.cache_bytes)
-    if model.entry.engine == "espeak" or not config.tts.fallback:
+    # The program is also what speaks where no GPL library may be: none stands behind it.
+    if model.entry.engine in ("espeak", "espeak-program") or not config.tts.fallback:
         return voice
     from edge_assistant.tts.fallback import FallbackVoice
 
@@ -141,6 +144,17 @@ def _espeak(config: Config, language: str) -> Voice:
 
     return EspeakVoice(
         DEFAULT_ACCENTS.get(language, language),
+        words_per_minute=config.tts.words_per_minute,
+        pitch=config.tts.pitch,
+    )
+
+
+def _espeak_program(config: Config, model: InstalledModel) -> Voice:
+    from edge_assistant.store.programs import PREFIX
+    from edge_assistant.tts.espeak_program import EspeakProgramVoice
+
+    return EspeakProgramVoice(
+        model.entry.id.removeprefix(PREFIX),
         words_per_minute=config.tts.words_per_minute,
         pitch=config.tts.pitch,
     )

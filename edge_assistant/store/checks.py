@@ -34,7 +34,7 @@ def expected_form(entry: ModelEntry, spec: FileSpec) -> Form:
             return "piper-json" if suffix == ".json" else "onnx"
         case "moonshine":
             return "ort" if suffix == ".ort" else "opaque"
-        case "espeak":
+        case "espeak" | "espeak-program":
             return "opaque"
 
 

@@ -45,6 +45,8 @@ class Wanted:
     size_bytes: int | None = None
     sha256: str | None = None
     """From the catalog or a pin; without it, a hash that the host states is required."""
+    is_signed: bool = False
+    """No hash is known, and none is needed: the caller holds what came to a signature."""
     trust_host_hash: bool = False
     """The host is a hub whose first answers state hashes in X-Linked-Etag or ETag."""
 
@@ -264,6 +266,8 @@ class Download:
         Raises:
             DownloadError: `no-hash`.
         """
+        if self._wanted.is_signed:
+            return
         if not (self._wanted.sha256 or self._stated.sha256 or self._stated.git_blob):
             raise DownloadError(
                 "no-hash",

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Literal
 
 Kind = Literal["vad", "turn_detector", "stt", "llm", "tts"]
-Engine = Literal["silero", "smart_turn", "whispercpp", "moonshine", "llamacpp", "piper", "espeak"]
+Engine = Literal[
+    "silero",
+    "smart_turn",
+    "whispercpp",
+    "moonshine",
+    "llamacpp",
+    "piper",
+    "espeak",
+    "espeak-program",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,9 @@ class NetworkPolicy:
 
     allow_loopback_http: bool = False
     """Plain http, and only to this machine: for tests."""
+    named_origin: str = ""
+    """`scheme://host[:port]` that the user typed for something that is signed: it may be asked
+    plainly and be this machine; what it redirects to elsewhere may not."""
     connect_timeout_s: float = 15.0
     read_timeout_s: float = 30.0
     """Longest silence of the host."""
@@ -78,6 +81,8 @@ def check_url(url: str, policy: NetworkPolicy) -> None:
         raise _refused(url, "only https is fetched")
     if parts.username is not None or parts.password is not None:
         raise _refused(url, "carries credentials")
+    if policy.named_origin and f"{parts.scheme}://{parts.netloc}" == policy.named_origin:
+        return
     addresses = _addresses(host, port or 443)
     loopback = bool(addresses) and all(address.is_loopback for address in addresses)
     if loopback and policy.allow_loopback_http:

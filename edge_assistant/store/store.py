@@ -14,6 +14,7 @@ from edge_assistant.store.checks import check_file, expected_form
 from edge_assistant.store.entry import FileSpec, InstalledModel, Kind, ModelEntry
 from edge_assistant.store.ledger import Ledger, Pin, Verdict
 from edge_assistant.store.names import id_fault, name_fault
+from edge_assistant.store.programs import PREFIX, program_missing, program_path, program_voice
 from edge_assistant.store.progress import NoProgress, Progress
 from edge_assistant.store.pulling import Fetcher, Puller, expectation
 from edge_assistant.store.unlisted import describe, vet, vet_all
@@ -21,6 +22,11 @@ from edge_assistant.store.verification import FileReport, ModelFacts, facts, rep
 
 SYSTEM_FOLDER = Path("/usr/share/edge-assistant/models")
 """Where a distribution may put models; read first, never written."""
+_OWNERS = {
+    "espeak": ("the package espeakng-loader", "it goes when edge-assistant is uninstalled"),
+    "espeak-program": ("the system", "sudo apt remove espeak-ng"),
+}
+_NO_PACKAGE = f"pip install espeakng-loader, or let a program speak: --voice {PREFIX}en-us"
 _SUFFIXES = (".gguf", ".bin", ".onnx", ".ort", ".ggml")
 
 
@@ -81,11 +87,13 @@ class Store:
     # What is there
 
     def entry(self, model_id: str) -> ModelEntry:
-        """Find a model of the catalog, or one that the user added.
+        """Find a model of the catalog, one that the user added, or a voice of a program.
 
         Raises:
-            ModelNotFound: `model-unknown`.
+            ModelNotFound: `model-unknown`, `voice-not-found`.
         """
+        if (spoken := program_voice(model_id)) is not None:
+            return spoken
         if model_id in self.catalog:
             return self.catalog.get(model_id)
         added = self._ledger.book().added
@@ -210,7 +218,7 @@ class Store:
             owner, remover = (
                 ("the system", "ask who looks after this machine")
                 if entry.files
-                else ("the package espeakng-loader", "it goes when edge-assistant is uninstalled")
+                else _OWNERS[entry.engine]
             )
             raise ModelError(
                 "model-read-only", f"{model_id} belongs to {owner}, not to this store", remover
@@ -256,9 +264,9 @@ class Store:
             return self.entry(target)
         except ModelNotFound:
             looks_like_path = os.sep in target or "/" in target or target.endswith(_SUFFIXES)
-            if looks_like_path or Path(target).is_file():
-                return None
-            raise
+            if target.startswith(PREFIX) or not (looks_like_path or Path(target).is_file()):
+                raise
+            return None
 
     def _open_unlisted(self, path: Path, kind: Kind | None) -> InstalledModel:
         entry = describe(path, kind)
@@ -267,10 +275,14 @@ class Store:
 
     def _require_there(self, entry: ModelEntry) -> ModelEntry:
         if not self._is_there(entry):
+            if entry.engine == "espeak-program":
+                raise program_missing()
             raise ModelNotFound(
                 "model-not-installed",
                 f"{entry.id} is not installed",
-                f"edge-assistant models pull {entry.id}",
+                _NO_PACKAGE
+                if entry.engine == "espeak"
+                else f"edge-assistant models pull {entry.id}",
             )
         return entry
 
@@ -278,6 +290,8 @@ class Store:
         return self._require_there(self.entry(model_id))
 
     def _is_there(self, entry: ModelEntry) -> bool:
+        if entry.engine == "espeak-program":
+            return program_path() is not None
         if not entry.files:
             return importlib.util.find_spec("espeakng_loader") is not None
         folder = self._folder(entry)

@@ -25,11 +25,9 @@ from edge_assistant.tts.harmless import harmless
 from edge_assistant.tts.piper_config import PiperFile, read_piper_config
 from edge_assistant.tts.piper_speech import Feed, Speech, open_speech
 from edge_assistant.tts.protocol import SpeechChunk
+from edge_assistant.tts.sentence_ends import spoken_sentences
 from edge_assistant.tts.trim import audible_span, leading_cut, with_pause
 
-_SENTENCE: Final = re.compile(
-    r".+?(?:[.!?\u2026]+[\"'\u2019\u201d)\]]*\s+|[\u3002\uff01\uff1f]+|$)", re.S
-)
 _HINT: Final = "look at the file: edge-assistant models verify"
 _WORD: Final = re.compile(r"(\S+)\s*")
 _NEARLY_CHARS: Final = 2
@@ -154,13 +152,11 @@ class PiperTts:
         # [[ ]] would make piper-tts read phonemes; blanks keep the positions.
         plain = harmless(text).replace("[[", "  ").replace("]]", "  ")
         start = 0
-        for match in _SENTENCE.finditer(plain):
-            if not any(char.isalnum() for char in match[0]):
-                continue
-            parts = self._phoneme_ids(match[0])
+        for first, end in spoken_sentences(plain):
+            parts = self._phoneme_ids(plain[first:end])
             if parts:
-                yield start, match.end(), parts
-                start = match.end()
+                yield start, end, parts
+                start = end
 
     def _phoneme_ids(self, sentence: str) -> list[list[int]]:
         def failed(error: Exception) -> SynthesisError:

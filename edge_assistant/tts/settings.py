@@ -11,7 +11,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Which voice speaks, and how."""
 
     voice: str = "espeak-en"
-    """Id in the catalog."""
+    """Id in the catalog; espeak-program:en-us lets the system's own espeak-ng program speak."""
     rate: Annotated[float, msgspec.Meta(ge=0.5, le=2.0)] = 1.0
     """Speed of speech as a factor: above 1 is faster."""
     pitch: Annotated[int, msgspec.Meta(ge=0, le=100)] = 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from edge_assistant.cancel import CancelToken, TurnCancelled
 from edge_assistant.errors import SynthesisError
 from edge_assistant.tts.cache import CachedVoice
 from edge_assistant.tts.espeak import EspeakVoice
+from edge_assistant.tts.espeak_program import EspeakProgramVoice
 from edge_assistant.tts.fallback import FallbackVoice
 from edge_assistant.tts.piper import PiperTts
 from edge_assistant.tts.protocol import SpeechChunk, Voice
@@ -65,6 +67,7 @@ def _tiny_piper(folder: Path) -> Voice:
 VOICES: dict[str, Callable[[Path], Voice]] = {
     "espeak": lambda folder: EspeakVoice(),
     "espeak-de": lambda folder: EspeakVoice("de", words_per_minute=300),
+    "espeak-program": lambda folder: EspeakProgramVoice(),
     "piper": _tiny_piper,
     "piper-in-slices": lambda folder: PiperTts(*write_vits_voice(folder)),
     "cached-espeak": lambda folder: CachedVoice(EspeakVoice(), 10_000_000),
@@ -82,9 +85,15 @@ FAKES: dict[str, Callable[[Path], Voice]] = {"fake": lambda folder: FakeVoice()}
 
 @pytest.fixture(params=VOICES | FAKES)
 def voice(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Voice]:
+    _need(request.param)
     made = (VOICES | FAKES)[request.param](tmp_path)
     yield made
     made.close()
+
+
+def _need(name: str) -> None:
+    if name == "espeak-program" and shutil.which("espeak-ng") is None:
+        pytest.skip("this machine has no program espeak-ng")
 
 
 def speak(voice: Voice, text: str) -> list[SpeechChunk]:
@@ -184,6 +193,7 @@ def test_an_unfinished_stream_blocks_nobody(voice: Voice) -> None:
 
 @pytest.mark.parametrize("name", VOICES)
 def test_closing_twice_is_fine_and_closed_is_an_error(name: str, tmp_path: Path) -> None:
+    _need(name)
     voice = VOICES[name](tmp_path)
     voice.close()
     voice.close()

@@ -1,0 +1,1 @@
+"""From one bundle to the next: what there is, whether it is newer, and only what is new of it."""
