@@ -15,6 +15,7 @@ from edge_assistant.pipeline.attempt import Attempt, Cut, Heard, latency_segment
 from edge_assistant.pipeline.channel import Channel
 from edge_assistant.pipeline.jobs import (
     AnswerJob,
+    ForgetJob,
     JudgeJob,
     LlmChannel,
     PrefillJob,
@@ -40,6 +41,7 @@ from edge_assistant.turns.commands import (
     OpenTurn,
     PauseTurn,
     ReadAhead,
+    ResetSession,
     ResumeTurn,
     Speak,
     StartDraft,
@@ -146,6 +148,8 @@ class Orders:
                 self._finish(command, now)
             case DropRequest():
                 self._on_finished(command.request, None, Outcome.STOPPED, "")
+            case ResetSession():
+                self._reset_session(now)
             case _:
                 assert_never(command)
 
@@ -224,12 +228,7 @@ class Orders:
 
     def _send(self, taken: bool, attempt: Attempt, stage: str) -> None:
         if not taken:
-            error = EdgeAssistantError(
-                "stage-stalled",
-                f"{stage} has not taken up its work; its channel is full.",
-                "choose a smaller model: `edge-assistant models list`",
-            )
-            self.failed(stage, attempt, error)
+            self.failed(stage, attempt, _stalled(stage))
 
     def _commit(self, command: Commit, now: int) -> None:
         attempt = self._attempt((command.turn, command.draft))
@@ -280,6 +279,21 @@ class Orders:
         self._on_finished(request, command.turn, command.outcome, heard)
         if command.outcome in (Outcome.ANSWERED, Outcome.INTERRUPTED):
             self.prefill()
+
+    def _reset_session(self, now: int) -> None:
+        """Forget what was said, here and in every engine that keeps some of it."""
+        exchanges = len(self._history.exchanges)
+        self._history.replace(())
+        self._heard.clear()
+        self._cut = None
+        self._idle_token.cancel("the user has gone")
+        self._ahead.stop("the user has gone")
+        channels = {"stt": self._stt, "llm": self._llm, "tts": self._tts}
+        for stage, channel in channels.items():
+            if not channel.offer(ForgetJob()):  # type: ignore[attr-defined]
+                self._tell(_stalled(stage), stage)
+        self._log.emit("session_reset", now, exchanges=exchanges)
+        self.prefill()
 
     def prefill(self) -> None:
         """Let the model take in the history while nobody waits; this also cuts its cache to it."""
@@ -350,15 +364,7 @@ class Orders:
 
     def failed(self, stage: str, attempt: Attempt, error: EdgeAssistantError) -> None:
         """A stage failed on this attempt; called on that stage's thread."""
-        self._log.emit(
-            "error",
-            self._clock.now_frames(),
-            attempt.turn,
-            code=error.code,
-            message=error.message,
-            hint=error.hint,
-            stage=stage,
-        )
+        self._tell(error, stage, attempt.turn)
         self._post(
             ReplyFailed(
                 turn=attempt.turn,
@@ -368,3 +374,22 @@ class Orders:
                 pending=attempt.is_on_its_way,
             )
         )
+
+    def _tell(self, error: EdgeAssistantError, stage: str, turn: int | None = None) -> None:
+        self._log.emit(
+            "error",
+            self._clock.now_frames(),
+            turn,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            stage=stage,
+        )
+
+
+def _stalled(stage: str) -> EdgeAssistantError:
+    return EdgeAssistantError(
+        "stage-stalled",
+        f"{stage} has not taken up its work; its channel is full.",
+        "choose a smaller model: `edge-assistant models list`",
+    )

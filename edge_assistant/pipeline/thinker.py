@@ -14,6 +14,8 @@ from edge_assistant.llm.sentences import SentenceSplitter
 from edge_assistant.pipeline.attempt import Attempt
 from edge_assistant.pipeline.jobs import (
     AnswerJob,
+    ForgetJob,
+    LlmJob,
     Post,
     PrefillJob,
     ReadJob,
@@ -53,11 +55,14 @@ class Thinker:
         self._clock = clock
         self._scheduler = scheduler
 
-    def handle(self, job: AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]) -> None:
+    def handle(self, job: LlmJob) -> None:
         match job:
             case SwapJob():
                 self.engine.close()
                 self.engine, self._system_prompt = job.engine, job.system_prompt
+            case ForgetJob():
+                with self._at_work(None):
+                    self.engine.forget()
             case PrefillJob():
                 self._scheduler.give_threads(self.engine, Work.IDLE_PREFILL)
                 messages = self._messages(None)
