@@ -18,7 +18,17 @@ MAX_BROAD_EXCEPTS: Final = 8
 
 BROAD: Final = ("Exception", "BaseException")
 
-LEAVES: Final = {"errors", "clock", "cancel", "trace", "borders", "atomic", "onnx", "audio.format"}
+LEAVES: Final = {
+    "errors",
+    "clock",
+    "cancel",
+    "trace",
+    "borders",
+    "atomic",
+    "onnx",
+    "audio.format",
+    "places",
+}
 ENGINE_ROOMS: Final = {"audio", "vad", "stt", "turn_detector", "llm", "tts"}
 VALUES: Final = {f"{room}.protocol" for room in ENGINE_ROOMS}
 SETTINGS: Final = {f"{room}.settings" for room in (*ENGINE_ROOMS, "turns")}
@@ -31,13 +41,15 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "trace": {"errors", "clock"},
     "borders": {"errors"},
     "atomic": set(),
+    "places": set(),
     "onnx": {"errors", "cancel", "borders"},
     "settings_text": set(),
     **dict.fromkeys(ENGINE_ROOMS, LEAVES),
     "store": LEAVES,
     "turns": LEAVES | VALUES,
     "skills": LEAVES | VALUES | {"turns"},
-    "config": {"errors", "settings_text"} | SETTINGS,
+    "layers": {"errors"},
+    "config": {"errors", "settings_text", "layers"} | SETTINGS,
     "pipeline": LEAVES | ENGINE_ROOMS | {"turns", "skills", "store", "config"},
     "bench": LEAVES | {"audio", "config"},
     "engine_bench": LEAVES

@@ -203,10 +203,12 @@ class Assistant:
             The sections that were changed.
 
         Raises:
+            ConfigError: it changes what is locked; nothing was changed.
             EdgeAssistantError: no such model, or it cannot be used; nothing was changed.
         """
         if self._parts is None:
             raise _not_running()
+        self._config.refuse_locked(config)
         workshop = self._parts.workshop
         with self._reconfiguring:
             changed = [n for n in RELOADABLE if getattr(config, n) != getattr(self._config, n)]
