@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -60,6 +61,7 @@ class Thinker:
             case SwapJob():
                 self.engine.close()
                 self.engine, self._system_prompt = job.engine, job.system_prompt
+                self.tell_prompt()
             case ForgetJob():
                 with self._at_work(None):
                     self.engine.forget()
@@ -76,6 +78,12 @@ class Thinker:
                     self.engine.end_probability(messages, job.token)
             case AnswerJob():
                 self._answer(job.attempt)
+
+    def tell_prompt(self) -> None:
+        """Say by its hash what the model is told before the conversation: whoever has locked the
+        prompt can see that it is this one, and the log need not hold it."""
+        digest = hashlib.sha256(self._system_prompt.encode(errors="surrogatepass")).hexdigest()
+        self._log.emit("prompt", self._clock.now_frames(), sha256=digest)
 
     @contextmanager
     def _at_work(self, turn: int | None, *, draft_of: int | None = None) -> Iterator[None]:

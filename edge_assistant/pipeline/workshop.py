@@ -113,6 +113,7 @@ class Workshop:
     def start(self, on_attempt_failed: OnAttemptFailed) -> None:
         """Start the threads; `on_attempt_failed` is called on the thread of the failing stage."""
         self._on_attempt_failed = on_attempt_failed
+        self._thinker.tell_prompt()
         for stage in (self.judge, self.stt, self.llm, self.tts):
             if stage is not None:
                 stage.start()
