@@ -47,10 +47,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     **dict.fromkeys(ENGINE_ROOMS, LEAVES),
     "store": LEAVES,
     "turns": LEAVES | VALUES,
+    "notices": LEAVES,
     "skills": LEAVES | VALUES | {"turns"},
     "layers": {"errors"},
     "config": {"errors", "settings_text", "layers"} | SETTINGS,
-    "pipeline": LEAVES | ENGINE_ROOMS | {"turns", "skills", "store", "config"},
+    "pipeline": LEAVES | ENGINE_ROOMS | {"turns", "skills", "store", "config", "notices"},
     "bench": LEAVES | {"audio", "config"},
     "engine_bench": LEAVES
     | ENGINE_ROOMS
@@ -64,7 +65,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "cli": LEAVES
     | ENGINE_ROOMS
     | {"__init__", "turns", "skills", "store", "config", "settings_text", "pipeline", "bench"}
-    | {"engine_bench", "fit"},
+    | {"engine_bench", "fit", "notices"},
     "__main__": {"cli"},
 }
 """What each room may import besides itself: a whole room, or one module of it."""

@@ -24,6 +24,7 @@ from edge_assistant.pipeline.jobs import (
     TranscribeJob,
     TtsChannel,
 )
+from edge_assistant.pipeline.notices import Notices
 from edge_assistant.pipeline.tokens import TokenLedger
 from edge_assistant.trace import EventLog
 from edge_assistant.turns.commands import (
@@ -58,12 +59,6 @@ from edge_assistant.turns.events import (
     Yielded,
 )
 
-NOTICES = {
-    "stt": "Sorry, I could not make out what you said.",
-    "llm": "Sorry, I could not think of an answer.",
-}
-"""What is said instead of a reply, by the stage that failed. A failing voice can say nothing."""
-
 OnFinished = Callable[[int | None, int | None, Outcome, str], None]
 """(request, turn, outcome, heard): a turn is over, or a request will never become one."""
 
@@ -86,11 +81,13 @@ class Orders:
         frame_at: Callable[[float], int],
         post: Callable[[Event], None],
         on_finished: OnFinished,
+        notices: Notices | None = None,
     ) -> None:
         self._playout, self._history, self._log, self._clock = playout, history, log, clock
         self._judge, self._stt, self._llm, self._tts = judge, stt, llm, tts
         self._tokens = tokens
         self._frame_at, self._post, self._on_finished = frame_at, post, on_finished
+        self._notices = notices or Notices()
         self._attempts: dict[Key, Attempt] = {}
         self._ends: dict[int, tuple[int, int]] = {}
         """turn -> (ended, paused) frames of the user's speech."""
@@ -205,7 +202,8 @@ class Orders:
             self._tokens.open(command.turn)
             self._send(self._llm.offer(AnswerJob(attempt=attempt)), attempt, "llm")
             return
-        self._say(attempt, [command.text])
+        if not self._notices.play(attempt, command.text, self._playout, self._log, self._clock):
+            self._say(attempt, [command.text])
 
     def _say(self, attempt: Attempt, clauses: list[str]) -> None:
         attempt.clauses.extend(clauses)
@@ -365,13 +363,15 @@ class Orders:
     def failed(self, stage: str, attempt: Attempt, error: EdgeAssistantError) -> None:
         """A stage failed on this attempt; called on that stage's thread."""
         self._tell(error, stage, attempt.turn)
+        notice = self._notices.instead_of_reply(stage)
         self._post(
             ReplyFailed(
                 turn=attempt.turn,
                 draft=attempt.draft,
-                notice=NOTICES.get(stage, ""),
+                notice=notice,
                 audible=attempt.has_audio,
-                pending=attempt.is_on_its_way,
+                # A voice that fails has the rest to say too; if a recording can say it, none waits.
+                pending=attempt.is_on_its_way and not (stage == "tts" and notice),
             )
         )
 
