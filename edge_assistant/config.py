@@ -34,6 +34,7 @@ from msgspec import structs
 
 from edge_assistant.audio.settings import Settings as AudioSettings
 from edge_assistant.errors import ConfigError
+from edge_assistant.gpio.settings import Settings as GpioSettings
 from edge_assistant.layers import Layer, Table, is_there, merge, nested, read_file
 from edge_assistant.llm.settings import Settings as LlmSettings
 from edge_assistant.settings_text import to_toml
@@ -65,6 +66,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     llm: LlmSettings = LlmSettings()
     tts: TtsSettings = TtsSettings()
     turns: TurnsSettings = TurnsSettings()
+    gpio: GpioSettings = GpioSettings()
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Config:
         """A copy with the dotted keys of `overrides` laid on; a None leaves its key as it is.

@@ -31,7 +31,7 @@ LEAVES: Final = {
 }
 ENGINE_ROOMS: Final = {"audio", "vad", "stt", "turn_detector", "llm", "tts"}
 VALUES: Final = {f"{room}.protocol" for room in ENGINE_ROOMS}
-SETTINGS: Final = {f"{room}.settings" for room in (*ENGINE_ROOMS, "turns")}
+SETTINGS: Final = {f"{room}.settings" for room in (*ENGINE_ROOMS, "turns", "gpio")}
 
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "__init__": set(),
@@ -48,6 +48,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "store": LEAVES,
     "turns": LEAVES | VALUES,
     "notices": LEAVES,
+    "gpio": LEAVES,
     "skills": LEAVES | VALUES | {"turns"},
     "layers": {"errors"},
     "config": {"errors", "settings_text", "layers"} | SETTINGS,
@@ -65,7 +66,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "cli": LEAVES
     | ENGINE_ROOMS
     | {"__init__", "turns", "skills", "store", "config", "settings_text", "pipeline", "bench"}
-    | {"engine_bench", "fit", "notices"},
+    | {"engine_bench", "fit", "notices", "gpio"},
     "__main__": {"cli"},
 }
 """What each room may import besides itself: a whole room, or one module of it."""
@@ -91,6 +92,7 @@ ENGINES: Final = {
     "sounddevice",
     "moonshine_voice",
     "onnx",
+    "gpiozero",
 }
 LOADED_ONLY_WHEN_USED: Final = ENGINES | {"numpy", "requests", "rich", "msgspec"}
 

@@ -39,6 +39,7 @@ def running(
         EdgeAssistantError: a model, a device or the events' file is not to be had, or that file
             could not be written to the end of the conversation.
     """
+    from edge_assistant.gpio.panel import panel
     from edge_assistant.pipeline.assistant import Assistant
     from edge_assistant.trace import EventLog
 
@@ -47,8 +48,16 @@ def running(
     watcher = Thread(target=_show, args=(assistant.events(), watch), name="show", daemon=True)
     watcher.start()
     try:
-        in_worker(lambda _token: assistant.start(), "start")
-        yield assistant
+        with panel(
+            config.gpio,
+            assistant.events(),
+            assistant.press,
+            assistant.release,
+            is_push=config.turns.listen == "push",
+        ):
+            in_worker(lambda _token: assistant.start(), "start")
+            yield assistant
+            assistant.stop()
     except EdgeAssistantError:
         assistant.stop()
         say_out_of_order(config, card)
