@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from edge_assistant_packaging.errors import ShippingError
 from edge_assistant_packaging.proof import enclosure, namespace, seccomp, turn
 from edge_assistant_packaging.proof.enclosure import Ran, Watch
 from edge_assistant_packaging.proof.report import Proof
 from edge_assistant_packaging.proof.sockets import reached
+from edge_assistant_packaging.proof.subject import Subject
 from edge_assistant_packaging.proof.turn import Home, Spoken
-
-if TYPE_CHECKING:
-    from edge_assistant.audio.format import Samples
-    from edge_assistant.config import Config
 
 LIMITS: Final = (
     "what other programs of this machine do with the network, if the assistant speaks to none",
@@ -35,22 +31,6 @@ thread.join()
 subprocess.run([sys.executable, "-c", {_GRANDCHILD!r}], check=True)
 """
 """The watch is tried on this first: a socket in a thread and one in a grandchild."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """What is proved, and with what speech."""
-
-    config: Config
-    models: Path
-    """Folder of the store."""
-    speech: Samples
-    """Float32, (frames,), 16000 Hz."""
-    program: tuple[str, ...] = field(default_factory=turn.assistant)
-    """The command line of the assistant."""
-    environ: Mapping[str, str] = field(default_factory=dict)
-    """Laid over the environment of the turn."""
-    longest_s: float = turn.LONGEST_S
 
 
 def prove(subject: Subject) -> Proof:
