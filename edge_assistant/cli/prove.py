@@ -1,4 +1,4 @@
-"""`edge-assistant prove`: no network used, no sound kept; on this machine, with this configuration."""
+"""`edge-assistant prove`: no network was used, no sound was kept, on the machine it concerns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
-    help="Of the made speech; without it, one that nobody has had.",
+    help="Of the speech for --no-audio; without it, one that nobody has had.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Everything as one JSON document.")
 @takes_config("llm", "voice", "stt")
@@ -57,7 +57,7 @@ def prove(
         raise click.UsageError("What is to be proved? --offline, --no-audio, or both.")
     proofs: list[Proof] = []
     if offline:
-        proofs.append(_told(lambda: _offline(config, speech, seed), as_json))
+        proofs.append(_told(lambda: _offline(config, speech), as_json))
     if no_audio:
         proofs.append(_told(lambda: _no_audio(config, seed), as_json))
     if as_json:
@@ -73,14 +73,14 @@ def _told(make: Callable[[], Proof], as_json: bool) -> Proof:
     return proof
 
 
-def _offline(config: Config, speech: Path | None, seed: int | None) -> Proof:
+def _offline(config: Config, speech: Path | None) -> Proof:
     from edge_assistant_packaging.proof import canary, offline
     from edge_assistant_packaging.proof.subject import Subject
 
     from edge_assistant.audio.files import read_sound
     from edge_assistant.store.store import default_root
 
-    said = read_sound(speech) if speech is not None else canary.make(seed).sound
+    said = read_sound(speech) if speech is not None else canary.question()
     return offline.prove(Subject(config=config, models=default_root(), speech=said))
 
 

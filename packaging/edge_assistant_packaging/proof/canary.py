@@ -23,7 +23,7 @@ CHIRP_DB: Final = -24.0
 CHIRP_S: Final = 0.25
 CHIRP_HZ: Final = (400.0, 3400.0)
 """Also within what 8 kHz can hold."""
-_LEAD_S: Final = 0.5
+_LEAD: Final[Samples] = np.zeros(SAMPLE_RATE // 2, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,20 @@ class Canary:
     @property
     def signal(self) -> Samples:
         """Without the silence: what is searched for."""
-        return self.sound[round(_LEAD_S * SAMPLE_RATE) :]
+        return self.sound[len(_LEAD) :]
+
+
+QUESTION: Final = "What is the capital of France?"
+"""For a proof that compares turns: short, and heard alike however busy the machine is."""
+
+
+def question() -> Samples:
+    """`QUESTION`, spoken. Float32, (frames,), 16000 Hz.
+
+    Raises:
+        ModelNotFound: no espeak-ng on this machine.
+    """
+    return np.concatenate([_LEAD, _spoken(QUESTION, "en-us", words_per_minute=165, pitch=50)])
 
 
 def make(seed: int | None = None) -> Canary:
@@ -50,22 +63,25 @@ def make(seed: int | None = None) -> Canary:
     Raises:
         ModelNotFound: no espeak-ng on this machine.
     """
-    from edge_assistant.audio.resample import resample
-    from edge_assistant.cancel import CancelToken
-    from edge_assistant.tts.espeak import EspeakVoice
-
     seed = secrets.randbits(32) if seed is None else seed
     chance = random.Random(seed)
     words = tuple(chance.sample(CODE_WORDS, WORDS_SPOKEN))
     text = f"What is a {words[0]}, and a {words[1]}, and a {words[2]}?"
-    voice = EspeakVoice("en-us+f3", words_per_minute=140, pitch=chance.randint(55, 75))
-    spoken = np.concatenate([chunk.samples for chunk in voice.synthesize(text, CancelToken())])
-    speech = resample(spoken, voice.sample_rate, SAMPLE_RATE)
+    speech = _spoken(text, "en-us+f3", words_per_minute=140, pitch=chance.randint(50, 60))
     peak = float(np.max(np.abs(speech)))
     chirps = _chirps(len(speech), chance) * np.float32(peak * 10 ** (CHIRP_DB / 20))
     sound = (speech + chirps) * np.float32(0.6 / peak)
-    lead = np.zeros(round(_LEAD_S * SAMPLE_RATE), dtype=np.float32)
-    return Canary(seed=seed, text=text, words=words, sound=np.concatenate([lead, sound]))
+    return Canary(seed=seed, text=text, words=words, sound=np.concatenate([_LEAD, sound]))
+
+
+def _spoken(text: str, voice: str, *, words_per_minute: int, pitch: int) -> Samples:
+    from edge_assistant.audio.resample import resample
+    from edge_assistant.cancel import CancelToken
+    from edge_assistant.tts.espeak import EspeakVoice
+
+    speaker = EspeakVoice(voice, words_per_minute=words_per_minute, pitch=pitch)
+    chunks = [chunk.samples for chunk in speaker.synthesize(text, CancelToken())]
+    return resample(np.concatenate(chunks), speaker.sample_rate, SAMPLE_RATE)
 
 
 def _chirps(frames: int, chance: random.Random) -> Samples:

@@ -53,12 +53,13 @@ def prove(subject: Subject, bird: Canary) -> Proof:
             return proof
     with tempfile.TemporaryDirectory(prefix="edge-assistant-proof-") as folder:
         home = Home(folder=Path(folder))
-        before = written.files_below([SHARED_MEMORY])
+        shared = [] if watch == "strace" else [SHARED_MEMORY]  # a trace tells ours from others'
+        before = written.files_below(shared)
         ran, said = _hold(subject, home, watch)
         seeker = Seeker(bird, [*said.transcripts, *said.replies])
         _try_search(seeker, bird)
         seen = written.traced(ran.calls)
-        own = [home.user, home.work, home.reply.parent, SHARED_MEMORY]
+        own = [home.user, home.work, home.reply.parent, *shared]
         found = list(written.to_search(seen, own, before))
         _search(found, ran.output, home, seeker, proof)
         proof.unchecked += written.unsearchable(seen)

@@ -15,6 +15,8 @@ from edge_assistant_packaging.proof.matched import RATES, THRESHOLD, Finder
 
 WORDS_OF_A_RUN: Final = 4
 """Words in a row of what was said that count as its text; fewer may be chance."""
+CODE_WORDS_TOGETHER: Final = 2
+"""One of them in a large file may be chance too."""
 _ENCODINGS: Final = ("utf-8", "utf-16-le", "utf-16-be")
 
 
@@ -73,9 +75,10 @@ class Seeker:
     def _text(self, where: str, piece: Piece) -> list[Sighting]:
         for encoding in _ENCODINGS:
             said = " ".join(_plain(piece.data.decode(encoding, errors="ignore")))
-            hits = sorted(self._words & set(said.split())) + sorted(
-                run for run in self._runs if run in said
-            )
+            hits = sorted(run for run in self._runs if run in said)
+            words = sorted(self._words & set(said.split()))
+            if len(words) >= CODE_WORDS_TOGETHER:
+                hits += words
             if hits:
                 what = f"words of the turn, as {encoding}: {', '.join(map(repr, hits[:5]))}"
                 return [Sighting(place=where, what=what)]
