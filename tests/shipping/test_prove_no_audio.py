@@ -70,15 +70,16 @@ def test_kept_words_are_found(seeker: Seeker, home: Path, breach: str) -> None:
     assert "what is a pineapple" in found
 
 
-def test_another_voice_noise_and_chance_words_are_let_pass(seeker: Seeker) -> None:
+def test_another_voice_noise_and_chance_words_are_let_pass(bird: Canary) -> None:
+    seeker = Seeker(bird, [TRANSCRIPT])
     noise = np.random.default_rng(0)
     others = [
-        (canary.question() * 32_767).astype("<i2").tobytes(),
-        noise.bytes(200_000),
-        bytes(200_000),
-        ("a pineapple! " * 5000).encode(),
-        b"0123456789" * 20_000,
-        b"QUJD" * 40_000,
+        (canary.question()[:30_000] * 32_767).astype("<i2").tobytes(),
+        noise.bytes(60_000),
+        bytes(60_000),
+        ("a pineapple! " * 500).encode(),
+        b"0123456789" * 2_000,
+        b"QUJD" * 2_000,
     ]
     assert [seeker.search("x", other) for other in others] == [[]] * len(others)
     assert 0.05 < seeker.highest_miss < 0.55

@@ -19,7 +19,7 @@ from edge_assistant_packaging.proof.report import Proof
 from edge_assistant_packaging.proof.sightings import Seeker
 from edge_assistant_packaging.proof.subject import Subject
 from edge_assistant_packaging.proof.turn import Home, Spoken
-from edge_assistant_packaging.proof.written import SHARED_MEMORY, Traced, Written
+from edge_assistant_packaging.proof.written import Traced, Written
 
 LIMITS: Final = (
     "memory: the process's own, memfd, and what the kernel swaps out",
@@ -46,21 +46,19 @@ def prove(subject: Subject, bird: Canary) -> Proof:
     watch, why_not_strace = enclosure.choose_watch()
     if watch == "seccomp":
         proof.unchecked.append(
-            f"files outside of the turn's own folders, and files removed in between: "
+            "files outside of the turn's own folders (/dev/shm too), and files removed in between: "
             f"{why_not_strace}, and no other watch sees files"
         )
         if seccomp.available():
             return proof
     with tempfile.TemporaryDirectory(prefix="edge-assistant-proof-") as folder:
         home = Home(folder=Path(folder))
-        shared = [] if watch == "strace" else [SHARED_MEMORY]  # a trace tells ours from others'
-        before = written.files_below(shared)
         ran, said = _hold(subject, home, watch)
         seeker = Seeker(bird, [*said.transcripts, *said.replies])
         _try_search(seeker, bird)
         seen = written.traced(ran.calls)
-        own = [home.user, home.work, home.reply.parent, *shared]
-        found = list(written.to_search(seen, own, before))
+        own = [home.user, home.work, home.reply.parent]
+        found = list(written.to_search(seen, own))
         _search(found, ran.output, home, seeker, proof)
         proof.unchecked += written.unsearchable(seen)
         _tell(ran, said, seen, found, home, seeker, proof)

@@ -23,7 +23,7 @@ class Subject:
     """Folder of the store."""
     speech: Samples
     """Float32, (frames,), 16000 Hz."""
-    program: tuple[str, ...] = field(default_factory=turn.assistant)
+    program: tuple[str, ...] = field(default_factory=lambda: turn.assistant())
     """The command line of the assistant."""
     environ: Mapping[str, str] = field(default_factory=dict)
     """Laid over the environment of the turn."""

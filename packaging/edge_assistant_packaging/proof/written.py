@@ -11,7 +11,6 @@ from typing import Final
 
 from edge_assistant_packaging.proof.system_calls import Call, described
 
-SHARED_MEMORY: Final = Path("/dev/shm")
 MAX_FILE_BYTES: Final = 256 << 20
 """More than this of one file is not read."""
 
@@ -84,15 +83,14 @@ def traced(calls: Sequence[Call]) -> Traced:
     )
 
 
-def to_search(seen: Traced, folders: Sequence[Path], before: frozenset[Path]) -> Iterator[Written]:
+def to_search(seen: Traced, folders: Sequence[Path]) -> Iterator[Written]:
     """Everything that was written: whole files that are there, and streams of those that are not.
 
     Args:
         seen: what the trace tells.
         folders: everything below them is searched, traced or not.
-        before: files that were there before the turn; only a trace can show them to be changed.
     """
-    paths = {str(path) for folder in folders for path in _below(folder) if path not in before}
+    paths = {str(path) for folder in folders for path in _below(folder)}
     kept: list[bytes] = []
     for place in sorted(paths | seen.files):
         there = Path(place)
@@ -115,11 +113,6 @@ def unsearchable(seen: Traced) -> list[str]:
         elif not is_there and (path in seen.unseen or path in seen.cut):
             lost.append(f"{path} was written unseen (mmap, sendfile) and removed")
     return sorted(lost)
-
-
-def files_below(folders: Sequence[Path]) -> frozenset[Path]:
-    """Every file there is, for `to_search`'s `before`."""
-    return frozenset(path for folder in folders for path in _below(folder))
 
 
 def _below(folder: Path) -> Iterator[Path]:
