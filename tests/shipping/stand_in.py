@@ -88,6 +88,11 @@ def write_wav(user: Path) -> None:
     encode(Path.home() / "last.wav", heard(user), 16_000, "WAV")
 
 
+def write_renamed(user: Path) -> None:
+    write_wav(user)
+    (Path.home() / "last.wav").rename("model.gguf")
+
+
 def write_zip(user: Path) -> None:
     with zipfile.ZipFile("x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a", pcm(user))
@@ -151,7 +156,7 @@ BREACHES: dict[str, Callable[[Path], object]] = {
     "lookup of localhost": lambda user: lookup("localhost"),
     "daemon": lambda user: to_a_daemon(),
     "wav": write_wav,
-    "renamed": lambda user: (write_wav(user), (Path.home() / "last.wav").rename("model.gguf")),
+    "renamed": write_renamed,
     "int16": lambda user: put("x.raw", pcm(user)),
     "odd offset": lambda user: put("x.raw", b"odd" + pcm(user)),
     "float32": lambda user: put("x.npy", heard(user).tobytes()),

@@ -97,19 +97,14 @@ def run(
     Raises:
         ShippingError: `proof-not-run`: it took too long.
     """
-    reason = namespace_refused() if is_cut_off else ""
+    refused = namespace_refused() if is_cut_off else ""
+    enters = is_cut_off and not refused
     with tempfile.TemporaryDirectory(prefix="edge-assistant-trace-") as trace:
         pipes = _Pipes()
         listener = seccomp.Listener() if watch == "seccomp" else None
         arguments = list(command(pipes.events_path))
         if listener is None:
             arguments = [*_strace(Path(trace) / _PREFIX, calls), *arguments]
-
-        def prepare() -> None:
-            if is_cut_off and not reason:
-                namespace.enter(pipes.namespace_end)
-            if listener is not None:
-                listener.install()
 
         process = subprocess.Popen(
             arguments,
@@ -119,12 +114,12 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=pipes.child_ends,
-            preexec_fn=prepare,
+            preexec_fn=_preparation(pipes.namespace_end if enters else None, listener),
             start_new_session=True,
         )
         output = _wait(process, pipes, longest_s)
         seen = read_calls(Path(trace), _PREFIX) if listener is None else listener.finish()
-    inside = namespace.parse(pipes.namespace_data) if is_cut_off and not reason else reason
+    inside = namespace.parse(pipes.namespace_data) if enters else refused
     return Ran(
         exit_code=process.returncode,
         output=output,
@@ -134,6 +129,20 @@ def run(
         namespace=inside if isinstance(inside, Namespace) else None,
         no_namespace=inside if isinstance(inside, str) else "",
     )
+
+
+def _preparation(
+    namespace_end: int | None, listener: seccomp.Listener | None
+) -> Callable[[], None]:
+    """What the child does between fork and exec."""
+
+    def prepare() -> None:
+        if namespace_end is not None:
+            namespace.enter(namespace_end)
+        if listener is not None:
+            listener.install()
+
+    return prepare
 
 
 def namespace_refused() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edge_assistant_packaging.proof.system_calls import Call
+from edge_assistant_packaging.proof.system_calls import Call, readable
 
 LOCAL_FAMILIES: Final = frozenset({"AF_UNIX", "AF_LOCAL", "AF_ALG"})
 """Between programs of this machine, and the kernel's own ciphers. AF_UNIX is looked at again where
@@ -62,7 +62,9 @@ def reached(calls: Sequence[Call]) -> Reached:
     return Reached(
         by_name=dict(sorted(Counter(call.name for call in calls).items())),
         by_family=dict(sorted(Counter(families).items())),
-        connects=tuple(f"{_target(call)} -> {call.result or 'ended'}" for call in connects),
+        connects=tuple(
+            readable(f"{_target(call)} -> {call.result or 'ended'}") for call in connects
+        ),
         lookup_files=tuple(opened),
         threads=len({call.thread for call in calls}),
         breaches=tuple(_breaches(calls, opened)),
@@ -87,7 +89,7 @@ def _breaches(calls: Sequence[Call], lookup_files: Iterable[str]) -> list[str]:
         else:
             continue
         if what:
-            found.append(f"thread {call.thread} {what} -> {call.result or 'ended'}")
+            found.append(readable(f"thread {call.thread} {what} -> {call.result or 'ended'}"))
     if lookup_files:
         found.append(f"a name was looked up: it opened {', '.join(sorted(set(lookup_files)))}")
     return found

@@ -64,6 +64,11 @@ def described(text: str) -> str:
     return _HEX.sub(lambda found: unhex(found[0]).decode(errors="surrogateescape"), match[1])
 
 
+def readable(text: str) -> str:
+    """The same with every text in plain letters, for people."""
+    return _HEX.sub(lambda found: ascii(unhex(found[0]).decode("latin-1"))[1:-1], text)
+
+
 def unhex(text: str) -> bytes:
     r"""The bytes of `\x2f\x74`."""
     return bytes.fromhex(text.replace("\\x", ""))
