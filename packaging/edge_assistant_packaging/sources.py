@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-import subprocess
+import tarfile
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from edge_assistant_packaging import debian_source
 from edge_assistant_packaging.errors import ShippingError
 from edge_assistant_packaging.wheels import own, programs
 from edge_assistant_packaging.wheels.house import GPL_WHEELS
@@ -18,7 +21,9 @@ GIVEN: Final = "extra"
 """A folder of this name in the folder of --wheels-from: sources that its owner adds."""
 PAGE: Final = "SOURCES.md"
 _ESPEAK: Final = "espeak-ng"
-_ESPEAK_HOLDERS: Final = ("espeakng-loader", "piper-tts")
+_ESPEAK_VERSION: Final = re.compile(rb"\0(1\.[0-9]{2}(?:\.[0-9]+){1,2})\0")
+_COMPILED_FROM: Final = {"piper-tts": ("CMakeLists.txt", "espeakbridge.c")}
+"""Its archive of 1.8.0 on the package index holds neither."""
 
 
 def stage(
@@ -41,6 +46,12 @@ def stage(
         else:
             shutil.copyfile(archive, folder / archive.name)
             there.append(f"`{archive.name}`: {wheel.name} {wheel.version}, of the package index")
+            if lacking := _left_out(wheel, archive):
+                missing.append(
+                    f"{wheel.name} {wheel.version}: its archive on the package index lacks "
+                    f"{' and '.join(lacking)}, which its library is compiled from; put its "
+                    f"maker's own source archive into `{GIVEN}` of --wheels-from"
+                )
     extra = given / GIVEN if given is not None else None
     if extra is not None and extra.is_dir():
         for path in sorted(each for each in extra.iterdir() if each.is_file()):
@@ -91,46 +102,48 @@ def _archive_of(wheel: Wheel, shelf: Path) -> Path | None:
 def _espeak(
     folder: Path, needed: Sequence[Wheel], cache: Path, there: list[str], missing: list[str]
 ) -> None:
-    """espeak-ng is inside two wheels as a library; its own source is in neither's archive."""
-    holders = [wheel.name for wheel in needed if wheel.name in _ESPEAK_HOLDERS]
-    if not holders or any(path.name.startswith(_ESPEAK) for path in folder.iterdir()):
+    """espeak-ng is compiled into two wheels; its own source is in neither's archive."""
+    if any(path.name.startswith(_ESPEAK) for path in folder.iterdir()):
         return
-    version = _debian_source(folder, cache)
-    inside = " and ".join(holders)
-    if version is None:
+    for wheel in needed:
+        version = espeak_version(wheel.path)
+        said = f"espeak-ng {version or '(version not found)'}, compiled into {wheel.name}"
+        # `1.52.0.1` is what espeak-ng calls its state of development after the release 1.52.0.
+        is_release = version.count(".") == 2
+        files = _from_debian(folder, version, cache) if is_release else ()
+        if not files:
+            why = "" if is_release else ", a state between two releases"
+            missing.append(f"{said}{why}: put its source archive into `{GIVEN}` of --wheels-from")
+            continue
+        there.append(f"{', '.join(f'`{name}`' for name in files)}: for {said}")
         missing.append(
-            f"espeak-ng itself, which is compiled into {inside}: put its source archive into the "
-            f"folder `{GIVEN}` of --wheels-from"
+            f"{said}: here is Debian's source of the same release, without the parts that Debian "
+            "takes out (`+dfsg`); how the wheel's maker changed or compiled it, it does not say"
         )
-        return
-    there.append(f"`espeak-ng_{version}*`: espeak-ng as Debian has it, from `apt-get source`")
-    missing.append(
-        f"espeak-ng as it was compiled into {inside}: their makers do not name the commit. What "
-        f"is here is Debian's {version}, which need not be the same; put the exact one into the "
-        f"folder `{GIVEN}` of --wheels-from"
-    )
 
 
-def _debian_source(folder: Path, cache: Path) -> str | None:
-    """Let apt fetch espeak-ng's source; the version, or None where apt has no source entries."""
-    place = cache / "sources" / "debian-espeak-ng"
-    if not list(place.glob("*.dsc")):
-        place.mkdir(parents=True, exist_ok=True)
-        try:
-            subprocess.run(
-                ["apt-get", "source", "--download-only", "--quiet", _ESPEAK],
-                cwd=place,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=600,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-    for path in sorted(place.iterdir()):
+def espeak_version(wheel: Path) -> str:
+    """What the espeak-ng inside a wheel calls itself; empty if no library of it does."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in sorted(archive.namelist()):
+            is_library = ".so" in name and "espeak" in name
+            if is_library and (found := _ESPEAK_VERSION.search(archive.read(name))):
+                return found[1].decode()
+    return ""
+
+
+def _from_debian(folder: Path, version: str, cache: Path) -> tuple[str, ...]:
+    files = debian_source.fetch(_ESPEAK, version, cache / "sources" / f"debian-espeak-ng-{version}")
+    for path in files:
         shutil.copyfile(path, folder / path.name)
-    (description, *_) = sorted(place.glob("*.dsc"))
-    return description.name.removeprefix(f"{_ESPEAK}_").removesuffix(".dsc")
+    return tuple(path.name for path in files)
+
+
+def _left_out(wheel: Wheel, archive: Path) -> list[str]:
+    """Files that the wheel was compiled from and that its source archive has not."""
+    with tarfile.open(archive) as packed:
+        names = [Path(name).name for name in packed.getnames()]
+    return [name for name in _COMPILED_FROM.get(wheel.name, ()) if name not in names]
 
 
 def _page(there: Sequence[str], missing: Sequence[str]) -> str:

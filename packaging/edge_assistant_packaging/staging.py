@@ -83,9 +83,9 @@ def stage(
     """
     target = Target(platform=platform)
     made_at_s = source_date_epoch()
-    settled = settle(profile, config, permissive_only=permissive_only)
-    _empty(folder)
     store = store or Store.default()
+    settled = settle(profile, config, store, permissive_only=permissive_only)
+    _empty(folder)
     cache = cache or default_cache()
     models = staged_models.stage(settled, store, folder / "models")
     filled = house.fill(
@@ -154,7 +154,7 @@ def default_cache() -> Path:
     return platformdirs.user_cache_path("edge-assistant", appauthor=False) / "packaging"
 
 
-def settle(profile: str, config: Path | None, *, permissive_only: bool) -> Config:
+def settle(profile: str, config: Path | None, store: Store, *, permissive_only: bool) -> Config:
     """The configuration of the bundle: profile and file, and nothing of this machine.
 
     Raises:
@@ -166,7 +166,7 @@ def settle(profile: str, config: Path | None, *, permissive_only: bool) -> Confi
         settled = settled.with_overrides(_flat(tomllib.loads(config.read_text("utf-8-sig"))))
         settled = settled.with_overrides({"profile": profile})
     if permissive_only and not settled.tts.voice.startswith(staged_models.PROGRAM_PREFIX):
-        language = Store.default().entry(settled.tts.voice).languages[0]
+        language = store.entry(settled.tts.voice).languages[0]
         accent = DEFAULT_ACCENTS.get(language, language).lower()
         voice = f"{staged_models.PROGRAM_PREFIX}{accent}"
         settled = settled.with_overrides({"tts.voice": voice, "tts.fallback": False})

@@ -48,8 +48,12 @@ _SPELLINGS: Final = {
     "bsd-3-clause license": "BSD-3-Clause",
     "public domain": "Public domain",
 }
-VERBATIM: Final = ("Apache-2.0", "GPL-3.0-or-later")
-"""One text for all, without a holder's name in it: a part without one points to another's."""
+VERBATIM: Final = {
+    "Apache-2.0": b"TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION",
+    "GPL-3.0-or-later": b"How to Apply These Terms to Your New Programs",
+}
+"""Licences whose text names no holder, with words that only the whole text has, not a notice of it:
+a part that came without one may point to another's."""
 _GPL: Final = re.compile(r"(?<![LA])GPL-?[v ]?[23]|GNU General Public", re.IGNORECASE)
 _EXCEPTION: Final = re.compile(r"GCC-exception", re.IGNORECASE)
 _NON_COMMERCIAL: Final = re.compile(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edge_assistant_packaging.licences import known
 from edge_assistant_packaging.licences.component import Component
+
+WITHOUT: Final = "came without one"
 
 
 def warnings_of(components: Sequence[Component]) -> list[str]:
@@ -46,12 +48,13 @@ def texts_of(component: Component, all_of_them: Sequence[Component]) -> tuple[li
     own = [f"{component.folder}/{text.name}" for text in component.texts]
     if own:
         return own, ""
-    if component.licence in known.VERBATIM:
+    if words := known.VERBATIM.get(component.licence):
         for other in all_of_them:
-            if other.licence == component.licence and other.texts:
-                name = max(other.texts, key=lambda text: len(text.data)).name
-                return [f"{other.folder}/{name}"], f"the same text, as it came with {other.name}"
-    return [], "came without one"
+            for text in other.texts if other.licence == component.licence else ():
+                if words in text.data:
+                    path = f"{other.folder}/{text.name}"
+                    return [path], f"the same text, as it came with {other.name}"
+    return [], WITHOUT
 
 
 def _row(component: Component, all_of_them: Sequence[Component]) -> dict[str, Any]:
@@ -92,6 +95,10 @@ def _page(rows: Sequence[dict[str, Any]], warnings: Any, permissive_only: bool) 
         said = "; ".join(filter(None, (said, row["texts_note"])))
         cells = [row["kind"], row["name"], row["version"], row["licence"], row["found_in"], said]
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    bare = [f"- {row['name']} ({row['licence']})" for row in rows if row["texts_note"] == WITHOUT]
+    if bare:
+        lines += ["", "## Without a text", ""]
+        lines += ["Most licences want theirs passed on: take it from the maker.", "", *bare]
     inside = [f"- {row['name']}: {row['inside']}" for row in rows if row["inside"]]
     notes = [f"- {row['name']}: {row['notes']}" for row in rows if row["notes"]]
     if inside:
