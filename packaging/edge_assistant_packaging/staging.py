@@ -99,27 +99,20 @@ def stage(
     (folder / "config").mkdir()
     (folder / "config" / "config.toml").write_text(dump(settled), "utf-8")
     _services(folder / "services")
-    parts = [*(of_wheel(each) for each in filled.wheels)]
+    parts = [of_wheel(each) for each in filled.wheels]
     parts += [_model_part(each, store) for each in models]
     _refuse_gpl(parts, permissive_only)
     report.write(folder / "licences", parts, permissive_only=permissive_only)
-    version = filled.own.version
-    bill = sbom.make(
-        parts, name="edge-assistant", version=version, platform=platform, made_at_s=made_at_s
-    )
-    (folder / SBOM).write_bytes(bill)
+    _bill(folder / SBOM, parts, filled, target, made_at_s)
     missing: tuple[str, ...] = ()
     if with_sources:
+        place = folder / "sources"
         missing = sources.stage(
-            folder / "sources",
-            filled.wheels,
-            cache=cache,
-            made_at_s=made_at_s,
-            given=wheels_from,
+            place, filled.wheels, cache=cache, made_at_s=made_at_s, given=wheels_from
         )
     return StagedFacts(
         folder=folder,
-        version=version,
+        version=filled.own.version,
         platform=platform,
         python=target.python,
         cpu_flags=filled.cpu_flags,
@@ -205,6 +198,19 @@ def _services(folder: Path) -> None:
 def _model_part(model: InstalledModel, store: Store) -> Component:
     hashes = {name: digest(path).sha256 for name, path in model.paths.items()}
     return of_model(model, hashes, is_listed=model.entry.id in store.catalog)
+
+
+def _bill(
+    path: Path, parts: list[Component], filled: house.House, target: Target, made_at_s: int
+) -> None:
+    bill = sbom.make(
+        parts,
+        name=house.OWN_NAME,
+        version=filled.own.version,
+        platform=target.platform,
+        made_at_s=made_at_s,
+    )
+    path.write_bytes(bill)
 
 
 def _refuse_gpl(parts: list[Component], permissive_only: bool) -> None:

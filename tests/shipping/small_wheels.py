@@ -41,14 +41,16 @@ def write_wheel(
         *fields,
         *(f"Requires-Dist: {each}" for each in needs),
     ]
+    about = {
+        "METADATA": "\n".join(metadata) + "\n\nLong text.\n",
+        "WHEEL": f"Wheel-Version: 1.0\nTag: {tag}\n",
+        "RECORD": "",
+        **({} if text is None else {"licenses/LICENSE": text}),
+    }
+    inside = {f"{stem}.dist-info/{name}": words.encode() for name, words in about.items()}
     with zipfile.ZipFile(path, "w") as archive:
-        for member, data in (members or {}).items():
-            archive.writestr(member, data)
-        archive.writestr(f"{stem}.dist-info/METADATA", "\n".join(metadata) + "\n\nLong text.\n")
-        archive.writestr(f"{stem}.dist-info/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
-        archive.writestr(f"{stem}.dist-info/RECORD", "")
-        if text is not None:
-            archive.writestr(f"{stem}.dist-info/licenses/LICENSE", text)
+        for member, data in {**(members or {}), **inside}.items():
+            archive.writestr(zipfile.ZipInfo(member), data)  # its time is that of no clock
     return path
 
 

@@ -109,7 +109,7 @@ def _part(component: Component) -> Part:
 
 def _licence(component: Component) -> License:
     """An SPDX id or expression where it is one, else a name."""
-    from cyclonedx.factory.license import LicenseFactory
+    from cyclonedx.contrib.license.factories import LicenseFactory
 
     return LicenseFactory().make_from_string(component.licence)
 
