@@ -27,13 +27,22 @@ _COMPILED_FROM: Final = {"piper-tts": ("CMakeLists.txt", "espeakbridge.c")}
 
 
 def stage(
-    folder: Path, wheels: Sequence[Wheel], *, cache: Path, made_at_s: int, given: Path | None
+    folder: Path | None, wheels: Sequence[Wheel], cache: Path, made_at_s: int, given: Path | None
 ) -> tuple[str, ...]:
     """Fill `folder` and write `SOURCES.md`; returns what could not be had, in sentences.
 
-    Our own source archive, the exact source archive of each GPL wheel from the package index, and
-    whatever lies in `given/extra`.
+    Our own source archive, the exact source archive of each GPL wheel from the package index,
+    espeak-ng's from Debian, and whatever lies in `given/extra`.
+
+    Args:
+        folder: None where no sources are asked for.
+        wheels: of the bundle.
+        cache: what was fetched is kept there.
+        made_at_s: SOURCE_DATE_EPOCH of our own archive.
+        given: the folder of --wheels-from.
     """
+    if folder is None:
+        return ()
     folder.mkdir(parents=True, exist_ok=True)
     needed = [wheel for wheel in wheels if wheel.name in GPL_WHEELS]
     there: list[str] = []

@@ -96,20 +96,12 @@ def stage(
         wheels_from=wheels_from,
         permissive_only=permissive_only,
     )
-    (folder / "config").mkdir()
-    (folder / "config" / "config.toml").write_text(dump(settled), "utf-8")
-    _services(folder / "services")
+    _settings(folder, settled)
     parts = [of_wheel(each) for each in filled.wheels]
     parts += [_model_part(each, store) for each in models]
-    _refuse_gpl(parts, permissive_only)
-    report.write(folder / "licences", parts, permissive_only=permissive_only)
-    _bill(folder / SBOM, parts, filled, target, made_at_s)
-    missing: tuple[str, ...] = ()
-    if with_sources:
-        place = folder / "sources"
-        missing = sources.stage(
-            place, filled.wheels, cache=cache, made_at_s=made_at_s, given=wheels_from
-        )
+    _papers(folder, parts, filled, target, made_at_s, permissive_only)
+    place = folder / "sources" if with_sources else None
+    missing = sources.stage(place, filled.wheels, cache, made_at_s, wheels_from)
     return StagedFacts(
         folder=folder,
         version=filled.own.version,
@@ -184,15 +176,17 @@ def _empty(folder: Path) -> None:
         )
 
 
-def _services(folder: Path) -> None:
-    """Copy the units that come with the package."""
+def _settings(folder: Path, settled: Config) -> None:
+    """Write the configuration, and copy the units that come with the package."""
+    (folder / "config").mkdir()
+    (folder / "config" / "config.toml").write_text(dump(settled), "utf-8")
     units = resources.files("edge_assistant_packaging") / "services"
     if not units.is_dir():
         return
     for unit in sorted(units.iterdir(), key=lambda each: each.name):
         if unit.is_file() and not unit.name.endswith((".py", ".pyc")):
-            folder.mkdir(exist_ok=True)
-            (folder / unit.name).write_bytes(unit.read_bytes())
+            (folder / "services").mkdir(exist_ok=True)
+            (folder / "services" / unit.name).write_bytes(unit.read_bytes())
 
 
 def _model_part(model: InstalledModel, store: Store) -> Component:
@@ -200,9 +194,17 @@ def _model_part(model: InstalledModel, store: Store) -> Component:
     return of_model(model, hashes, is_listed=model.entry.id in store.catalog)
 
 
-def _bill(
-    path: Path, parts: list[Component], filled: house.House, target: Target, made_at_s: int
+def _papers(
+    folder: Path,
+    parts: list[Component],
+    filled: house.House,
+    target: Target,
+    made_at_s: int,
+    permissive_only: bool,
 ) -> None:
+    """Write the licence report and the SBOM."""
+    _refuse_gpl(parts, permissive_only)
+    report.write(folder / "licences", parts, permissive_only=permissive_only)
     bill = sbom.make(
         parts,
         name=house.OWN_NAME,
@@ -210,7 +212,7 @@ def _bill(
         platform=target.platform,
         made_at_s=made_at_s,
     )
-    path.write_bytes(bill)
+    (folder / SBOM).write_bytes(bill)
 
 
 def _refuse_gpl(parts: list[Component], permissive_only: bool) -> None:
