@@ -71,22 +71,19 @@ def stage(
         config: file to lay over the profile.
         with_sources: also what the GPL parts' licence asks for.
         permissive_only: leave the GPL parts out, and speak through the system's own espeak-ng.
-        wheels_from: folder of wheels that are taken before those of the index; a wheel of
-            llama-cpp-python there is taken instead of building one.
+        wheels_from: folder of wheels, also for pip; ours and llama.cpp's of it are not built.
         folder: made if it is not there; must be empty.
         store: where the models are installed; this user's without it.
         cache: what takes long is kept here; this user's cache folder without it.
 
     Raises:
-        EdgeAssistantError: a part is missing, broken or for another target. The folder may be left
-            half full.
+        EdgeAssistantError: a part is missing, broken or for another target; `folder` is half full.
     """
     target = Target(platform=platform)
     made_at_s = source_date_epoch()
-    store = store or Store.default()
+    store, cache = store or Store.default(), cache or default_cache()
     settled = settle(profile, config, store, permissive_only=permissive_only)
     _empty(folder)
-    cache = cache or default_cache()
     models = staged_models.stage(settled, store, folder / "models")
     filled = house.fill(
         folder / "wheels",

@@ -20,9 +20,12 @@ from typing import Final
 
 from edge_assistant_packaging.errors import ShippingError
 from edge_assistant_packaging.wheels import programs
+from edge_assistant_packaging.wheels.repack import OPENMP, repack
 from edge_assistant_packaging.wheels.target import CPU_FLAGS, Target
 
 NAME: Final = "llama-cpp-python"
+_RECIPE: Final = 2
+"""Counts up when wheels that were kept are no longer as this module makes them."""
 _PARTS: Final = ("-DLLAVA_BUILD=OFF",)
 """Without its picture models."""
 _NO_BUILD: Final = (
@@ -49,20 +52,19 @@ def build(requirement: str, target: Target, cache: Path, made_at_s: int) -> Path
         ShippingError: `llama-source-missing`, `llama-build-failed`, `cross-compiler-missing`.
     """
     flags = [*CPU_FLAGS[target.platform], *_PARTS, *_cross(target)]
-    key = hashlib.sha256(json.dumps([requirement, flags, _compiler(flags)]).encode()).hexdigest()
-    folder = cache / "llama" / f"{target.platform}-{key[:12]}"
+    folder = cache / "llama" / f"{target.platform}-{_key(requirement, flags)}"
     if done := sorted((folder / "wheel").glob("*.whl")):
         return done[0]
     folder.mkdir(parents=True, exist_ok=True)
     source = _source(requirement, folder)
     draft = Path(tempfile.mkdtemp(prefix=".wheel-", dir=folder))
     try:
-        _compile(source, draft, flags, target, made_at_s)
-        (made,) = draft.glob("*.whl")
+        made = _compile(source, flags, target, made_at_s)
+        repack(made, draft, _openmp(flags), made_at_s)
         draft.replace(folder / "wheel")
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(source, ignore_errors=True)
+        shutil.rmtree(source.parent, ignore_errors=True)
     return folder / "wheel" / made.name
 
 
@@ -84,7 +86,7 @@ def _source(requirement: str, folder: Path) -> Path:
     return source
 
 
-def _compile(source: Path, folder: Path, flags: list[str], target: Target, made_at_s: int) -> None:
+def _compile(source: Path, flags: list[str], target: Target, made_at_s: int) -> Path:
     """Paths of this machine are mapped away, so that the same compiler gives the same bytes."""
     mapped = f"-ffile-prefix-map={source}=."
     environ = {
@@ -95,13 +97,16 @@ def _compile(source: Path, folder: Path, flags: list[str], target: Target, made_
     }
     if _is_cross(target):
         environ["_PYTHON_HOST_PLATFORM"] = target.platform
+    built = source.parent / "built"
     objects = f"--config-settings=build-dir={source.parent / 'objects'}"
     programs.python(
-        ["pip", "wheel", "--no-deps", "--no-cache-dir", objects, "-w", str(folder), str(source)],
+        ["pip", "wheel", "--no-deps", "--no-cache-dir", objects, "-w", str(built), str(source)],
         code="llama-build-failed",
         hint=_NO_BUILD,
         environ=environ,
     )
+    (made,) = built.glob("*.whl")
+    return made
 
 
 def _is_cross(target: Target) -> bool:
@@ -124,12 +129,31 @@ def _cross(target: Target) -> list[str]:
     ]
 
 
-def _compiler(flags: list[str]) -> str:
-    """Another compiler makes other bytes."""
-    crossed = [each.partition("=")[2] for each in flags if each.startswith("-DCMAKE_CXX_COMPILER=")]
-    name = crossed[0] if crossed else os.environ.get("CXX", "c++")
+def _openmp(flags: list[str]) -> Path | None:
+    """The compiler's own OpenMP library; None for a compiler that has another."""
     try:
-        said = subprocess.run([name, "--version"], capture_output=True, text=True, check=False)
+        said = subprocess.run(
+            [_cxx(flags), f"-print-file-name={OPENMP}"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    path = Path(said.stdout.strip())
+    return path if path.is_absolute() and path.is_file() else None
+
+
+def _key(requirement: str, flags: list[str]) -> str:
+    """Another compiler makes other bytes."""
+    try:
+        said = subprocess.run(
+            [_cxx(flags), "--version"], capture_output=True, text=True, check=False
+        )
+        compiler = said.stdout.partition("\n")[0]
     except OSError:
-        return "none"
-    return said.stdout.partition("\n")[0]
+        compiler = "none"
+    told = json.dumps([_RECIPE, requirement, flags, compiler])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def _cxx(flags: list[str]) -> str:
+    crossed = [each.partition("=")[2] for each in flags if each.startswith("-DCMAKE_CXX_COMPILER=")]
+    return crossed[0] if crossed else os.environ.get("CXX", "c++")
