@@ -26,9 +26,8 @@ INSIDE: Final = {
     "espeakng-loader": "espeak-ng and its data (GPL-3.0-or-later)",
     "soundfile": "libsndfile (LGPL-2.1-or-later) with codec libraries",
     "soxr": "libsoxr (LGPL-2.1-or-later)",
-    "llama-cpp-python": (
-        "llama.cpp and ggml (MIT); libgomp (GPL-3.0-or-later WITH GCC-exception-3.1) where we built it"
-    ),
+    "llama-cpp-python": "llama.cpp and ggml (MIT); where we built it, libgomp "
+    "(GPL-3.0-or-later WITH GCC-exception-3.1)",
     "pywhispercpp": "whisper.cpp and ggml (MIT)",
     "pywebrtc-audio": "WebRTC's audio processing (BSD-3-Clause)",
     "webrtcvad-wheels": "WebRTC's voice activity detector (BSD-3-Clause)",

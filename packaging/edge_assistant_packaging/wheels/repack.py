@@ -1,9 +1,9 @@
 """Makes the wheel of llama.cpp that the builder gives fit for a machine without a compiler.
 
 The builder's wheel has everything twice: in `llama_cpp/`, which Python loads, and in `lib/`,
-`include/` and `bin/` for programmers, where libraries ask for OpenSSL. And it asks for `libgomp.so.1`,
-which comes with compilers; a small system has none. The libraries look beside themselves first
-(RUNPATH `$ORIGIN`), so that it is put there.
+`include/` and `bin/` for programmers, where libraries ask for OpenSSL. And it asks for
+`libgomp.so.1`, which comes with compilers; a small system has none. The libraries look beside
+themselves first (RUNPATH `$ORIGIN`), so that it is put there.
 """
 
 from __future__ import annotations
