@@ -51,7 +51,7 @@ def main() -> int:
     speech = speech_folder()
     if given.wav is None and speech is None:
         parser.error("no recordings here: name a WAV file with --wav")
-    wav = given.wav or speech / "commands" / "az_whatstheweatherlike.wav"
+    wav = given.wav or (speech or Path()) / "commands" / "az_whatstheweatherlike.wav"
     with tempfile.TemporaryDirectory(prefix="ship-deb-") as folder:
         root = Path(folder) / "root"
         subprocess.run(["cp", "-a", given.root, root], check=True)
