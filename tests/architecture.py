@@ -45,6 +45,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     | {"__init__", "store", "config", "pipeline.engines"}
     | {f"bench.{module}" for module in ("machine", "runner", "clips")}
     | {f"bench.metrics.{module}" for module in ("statistics", "values")},
+    "service": LEAVES | SETTINGS | {"store", "config"},
     "fit": LEAVES
     | {"store", "config", "engine_bench", "pipeline.load", "pipeline.scheduler", "stt.whispercpp"}
     | {"bench.machine", "bench.scenarios.texts"},
@@ -52,7 +53,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "cli": LEAVES
     | ENGINE_ROOMS
     | {"__init__", "turns", "skills", "store", "config", "settings_text", "pipeline", "bench"}
-    | {"engine_bench", "fit"},
+    | {"engine_bench", "fit", "service"},
     "__main__": {"cli"},
 }
 """What each room may import besides itself: a whole room, or one module of it."""
