@@ -175,18 +175,13 @@ def _newest_version(order: Order) -> str:
 
 def _units(tree: Path) -> list[str]:
     """Put the units where systemd looks, and name those of the system; nothing is enabled."""
-    given = list(_SERVICES.iterdir()) if _SERVICES.is_dir() else []
-    services = [each for each in given if each.name.endswith(".service")]
-    if not services:
-        services = [each for each in _FILES.iterdir() if each.name.endswith(".service")]
     system: list[str] = []
-    for each in sorted(services, key=lambda one: one.name):
-        is_users = each.name.endswith((".user.service", "-user.service"))
-        name = each.name.replace(".user.service", ".service").replace("-user.service", ".service")
-        folder = Path("usr/lib/systemd") / ("user" if is_users else "system")
-        _put(tree, folder / name, each.read_text("utf-8"))
-        if not is_users:
-            system.append(name)
+    for each in sorted(_SERVICES.iterdir(), key=lambda one: one.name):
+        if each.name.endswith(".service"):
+            is_users = each.name.endswith("-user.service")
+            folder = Path("usr/lib/systemd") / ("user" if is_users else "system")
+            _put(tree, folder / each.name, each.read_text("utf-8"))
+            system += [] if is_users else [each.name]
     return system
 
 
