@@ -4,8 +4,8 @@ As root: `python -m tests.figures.ship_deb --root MINBASE --packages DIR [--depe
 MINBASE is what `debootstrap --variant=minbase bookworm MINBASE` made; it is copied, not changed.
 DIR holds our packages, and the other one the packages of Debian that they depend on and that are
 not in MINBASE; both are served by `apt` from a folder. Everything in the root runs in a network
-namespace without so much as a loopback. The conversation is held by an account made for it, which
-goes before the packages do.
+namespace without so much as a loopback. The conversation is held by an account that is but a number and
+a home, which goes before the packages do.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ BOOKS = (
     "etc/apt/sources.list",
 )
 """What dpkg, apt and ldconfig write of any package; ours have nothing in it but lines of theirs."""
+TALKER = 12_345
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -y -q -o Dpkg::Use-Pty=0 --no-install-recommends"
 
 
@@ -75,6 +76,7 @@ def examine(root: Path, folders: list[Path], wav: Path) -> int:
     print(f"installed, with its dependencies: {took_s:.1f} s, {grown / 1e6:.0f} MB of files")
     print("network inside:", output(root, "cat /proc/net/dev").count(":"), "interfaces")
     is_heard = all([converse(root, wav, "cold"), converse(root, wav, "again")])
+    shutil.rmtree(root / "home" / "talker")
     after = listing(root)
     print("written while it talked:", sorted(after.keys() ^ with_it.keys()) or "nothing")
     took_s = inside(root, f"{APT} remove {' '.join(OURS)}")
@@ -113,18 +115,19 @@ def serve(root: Path, folders: list[Path]) -> None:
 
 
 def converse(root: Path, wav: Path, name: str) -> bool:
-    """Hold a conversation over files, by an account that exists for it alone."""
-    inside(root, "useradd --create-home talker")
+    """Hold a conversation over files, by an account that is a number and a home."""
     home = root / "home" / "talker"
-    shutil.copy(wav, home / "user.wav")
-    (home / "user.wav").chmod(0o644)
+    home.mkdir(exist_ok=True)
+    os.chown(home, TALKER, TALKER)
+    shutil.copyfile(wav, home / "user.wav")
     events = home / "events.jsonl"
+    events.unlink(missing_ok=True)
     command = (
-        "cd; edge-assistant converse user.wav reply.wav --events events.jsonl --tail-s 30"
+        "cd; exec edge-assistant converse user.wav reply.wav --events events.jsonl --tail-s 30"
         " --set llm.temperature=0"
     )
     started_s = time.monotonic()
-    process = subprocess.Popen(entered(root, f"su talker -c '{command}'"))
+    process = subprocess.Popen(entered(root, command, TALKER))
     listening_s = None
     while process.poll() is None:
         if listening_s is None and events.exists() and '"listening"' in events.read_text():
@@ -136,16 +139,18 @@ def converse(root: Path, wav: Path, name: str) -> bool:
     size = (home / "reply.wav").stat().st_size
     print(f"{name}: exit {process.returncode}, listening after {listening_s or -1:.2f} s")
     print(f"  heard {heard}, said {said}, reply.wav {size} bytes")
-    made = [each.relative_to(home).as_posix() for each in home.rglob("*") if each.is_file()]
-    print("  in its home:", sorted(each for each in made if not each.startswith(".bash")))
-    inside(root, "userdel --remove talker 2>/dev/null")
+    print(
+        "  in its home:", sorted(str(p.relative_to(home)) for p in home.rglob("*") if p.is_file())
+    )
     return process.returncode == 0 and bool(heard) and bool(said)
 
 
-def entered(root: Path, command: str) -> list[str]:
+def entered(root: Path, command: str, user: int = 0) -> list[str]:
     """The command in the root, without a network."""
     environ = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"]
-    return [*environ, "unshare", "--net", "chroot", str(root), "sh", "-c", command]
+    environ.append("HOME=/home/talker" if user else "HOME=/root")
+    who = [f"--userspec={user}:{user}", "--groups="]
+    return [*environ, "unshare", "--net", "chroot", *who, str(root), "sh", "-c", command]
 
 
 def inside(root: Path, command: str) -> float:
