@@ -4,8 +4,8 @@ As root: `python -m tests.figures.ship_deb --root MINBASE --packages DIR [--depe
 MINBASE is what `debootstrap --variant=minbase bookworm MINBASE` made; it is copied, not changed.
 DIR holds our packages, and the other one the packages of Debian that they depend on and that are
 not in MINBASE; both are served by `apt` from a folder. Everything in the root runs in a network
-namespace without so much as a loopback. The conversation is held by an account that is but a number and
-a home, which goes before the packages do.
+namespace without so much as a loopback. The conversation is held by an account that is but a
+number and a home, which goes before the packages do.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def serve(root: Path, folders: list[Path]) -> None:
     (root / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/packages ./\n")
 
 
-def converse(root: Path, wav: Path, name: str) -> bool:
+def converse(root: Path, wav: Path, name: str, program: str = "edge-assistant") -> bool:
     """Hold a conversation over files, by an account that is a number and a home."""
     home = root / "home" / "talker"
     home.mkdir(exist_ok=True)
@@ -123,7 +123,7 @@ def converse(root: Path, wav: Path, name: str) -> bool:
     events = home / "events.jsonl"
     events.unlink(missing_ok=True)
     command = (
-        "cd; exec edge-assistant converse user.wav reply.wav --events events.jsonl --tail-s 30"
+        f"cd; exec {program} converse user.wav reply.wav --events events.jsonl --tail-s 30"
         " --set llm.temperature=0"
     )
     started_s = time.monotonic()
