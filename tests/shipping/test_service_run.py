@@ -21,7 +21,7 @@ from tests.shipping.supervisor import Supervisor
 pytestmark = [pytest.mark.device, pytest.mark.model, pytest.mark.slow]
 
 WATCHDOG_S = 1.0
-MAX_SIGNS = 100
+MAX_SIGNS = 10
 
 
 @pytest.fixture
