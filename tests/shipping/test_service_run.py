@@ -74,6 +74,9 @@ def test_signs_of_life_end_with_the_sound(
     service.said.clear()
     service.expect("WATCHDOG=1")
 
+    service.child.send_signal(signal.SIGHUP)
+    service.expect_text("no model or voice has changed")
+
     pid = server.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)  # the sound server hangs: it is there, and gives nothing
