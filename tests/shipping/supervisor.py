@@ -73,6 +73,14 @@ class Supervisor:
             assert time.monotonic() < give_up_s, f"no {line!r} in {self.said}: {self.text}"
             self.listen(0.1)
 
+    def expect_text(self, text: str) -> None:
+        """Listen until this has been printed."""
+        give_up_s = time.monotonic() + HUNG_S
+        while text not in self.text:
+            assert self.child.poll() is None, f"exit {self.child.returncode}: {self.text}"
+            assert time.monotonic() < give_up_s, f"no {text!r}: {self.text}"
+            self.listen(0.1)
+
     def listen(self, for_s: float) -> list[str]:
         """What is said in the next so many seconds."""
         heard: list[str] = []

@@ -21,7 +21,7 @@ from tests.shipping.supervisor import Supervisor
 pytestmark = [pytest.mark.device, pytest.mark.model, pytest.mark.slow]
 
 WATCHDOG_S = 1.0
-MAX_SIGNS = 100
+MAX_SIGNS = 10
 
 
 @pytest.fixture
@@ -73,6 +73,9 @@ def test_signs_of_life_end_with_the_sound(
     service.expect("STATUS=listening")
     service.said.clear()
     service.expect("WATCHDOG=1")
+
+    service.child.send_signal(signal.SIGHUP)
+    service.expect_text("no model or voice has changed")
 
     pid = server.pid
     assert pid is not None
