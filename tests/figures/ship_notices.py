@@ -116,6 +116,7 @@ def converse(server: SoundServer) -> int:
     )
     config = Config().with_overrides({"turns.notices": "recorded"})
     assistant = Assistant(config, PortAudioCard(config.audio), engines=engines)
+    events = assistant.events()
     loudspeaker = Loudspeaker()
     assistant.start()
     time.sleep(4.0)  # until the card knows by which devices it is served
@@ -131,6 +132,11 @@ def converse(server: SoundServer) -> int:
     is_told_back = loudspeaker.wait_for(back, plugged_s, "the microphone is back")
     assistant.stop()
     loudspeaker.close()
+    told = ("error", "device_back", "playback_started", "playback_finished", "turn_finished")
+    for event in events:
+        if event["event"] in told:
+            print({key: event.get(key) for key in ("t", "event", "code", "heard", "outcome")})
+    print(assistant.statistics())
     return 0 if is_told and is_told_back else 1
 
 
