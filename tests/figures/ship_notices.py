@@ -37,7 +37,8 @@ def main() -> int:
         server.start()
         try:
             command = [sys.executable, "-m", "tests.figures.ship_notices"]
-            return subprocess.run(command, env=server.environment, timeout=180).returncode
+            patient = server.environment | {"PULSE_LATENCY_MSEC": "120"}  # of a busy machine
+            return subprocess.run(command, env=patient, timeout=180).returncode
         finally:
             server.kill()
 
@@ -127,6 +128,8 @@ def converse(server: SoundServer) -> int:
     time.sleep(1.0)
     server.load("micsrc", "mic")
     server.choose_defaults()
+    loudspeaker.close()  # the sound server may have moved it to the new microphone
+    loudspeaker = Loudspeaker()
     plugged_s = time.monotonic()
     back = recording("sound_back", LANGUAGE)
     is_told_back = loudspeaker.wait_for(back, plugged_s, "the microphone is back")
