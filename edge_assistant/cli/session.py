@@ -68,6 +68,7 @@ def running(
             assistant.events(),
             assistant.press,
             assistant.release,
+            assistant.hush,
             is_push=config.turns.listen == "push",
         ):
             in_worker(lambda _token: assistant.start(), "start")

@@ -24,6 +24,7 @@ def panel(
     events: Iterable[Mapping[str, Any]],
     press: Callable[[], None],
     release: Callable[[], None],
+    stop: Callable[[], None],
     *,
     is_push: bool,
 ) -> Iterator[None]:
@@ -34,8 +35,8 @@ def panel(
         events: ends, or is left behind on a daemon thread.
         press: the floor is the user's; never blocks.
         release: the user's turn is over; never blocks.
-        is_push: hold the button to talk; else a press takes the floor from a reply and gives it
-            back.
+        stop: silence; never blocks.
+        is_push: hold the button to talk; else a press stops what is being said.
 
     Raises:
         ConfigError: gpiozero is missing, or a pin cannot be used.
@@ -44,7 +45,7 @@ def panel(
         yield
         return
     with ExitStack() as stack:
-        lamps = _open(settings, stack, press, release, is_push)
+        lamps = _open(settings, stack, press, release, stop, is_push)
         thread = threading.Thread(target=_show, args=(events, lamps), name="gpio", daemon=True)
         thread.start()
         yield
@@ -56,6 +57,7 @@ def _open(
     stack: ExitStack,
     press: Callable[[], None],
     release: Callable[[], None],
+    stop: Callable[[], None],
     is_push: bool,
 ) -> dict[Shown, Any]:
     try:
@@ -68,10 +70,6 @@ def _open(
             "pip install 'edge-assistant[gpio]'",
         ) from error
 
-    def tap() -> None:
-        press()
-        release()
-
     try:
         lamps = {}
         for state, pin in settings.lamp_pins.items():
@@ -80,7 +78,7 @@ def _open(
         if settings.button_pin is not None:
             button = gpiozero.Button(settings.button_pin, bounce_time=_BOUNCE_S)
             stack.enter_context(button)
-            button.when_pressed = press if is_push else tap
+            button.when_pressed = press if is_push else stop
             if is_push:
                 button.when_released = release
     except (GPIOZeroError, OSError) as error:

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import structs
 
-from edge_assistant.audio.card import SoundCard, SpeaksAlone
+from edge_assistant.audio.card import SoundCard
 from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE, Samples, frames_of_ms
 from edge_assistant.cancel import CancelToken
 from edge_assistant.clock import MonotonicClock, SampleClock
@@ -24,14 +24,14 @@ from edge_assistant.pipeline import warm
 from edge_assistant.pipeline.conductor import Conductor
 from edge_assistant.pipeline.handles import Handles, ReplyHandle
 from edge_assistant.pipeline.loading import Engines, Exercise, load_engines, warm_up
-from edge_assistant.pipeline.notices import Notices
+from edge_assistant.pipeline.notices import Notices, disk_full
 from edge_assistant.pipeline.wiring import Common, Parts, wire
 from edge_assistant.pipeline.workshop import Workshop
 from edge_assistant.store.store import Store
 from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog, EventStream
 from edge_assistant.tts.protocol import Voice
-from edge_assistant.turns.events import PushPressed, PushReleased, Requested
+from edge_assistant.turns.events import PushPressed, PushReleased, Requested, StopPressed
 
 MAX_OPEN_REQUESTS: Final = 16
 """Replies that programs may have asked for and not yet got."""
@@ -48,9 +48,6 @@ RELOADABLE: Final = ("stt", "llm", "tts")
 
 Built = tuple[Recognizer | LanguageModel | Voice, Callable[[Workshop], None]]
 """A new engine, and what puts it in its place."""
-
-UNHEARD: Final = ("microphone-lost", "sound-lost")
-"""Codes of a card whose streams are closed and whose loudspeaker may still be there."""
 
 SETTLE_S: Final = 0.01
 """Longest that a lock-step card waits for the floor: half of its block."""
@@ -261,6 +258,10 @@ class Assistant:
         """The push-to-talk key went up: the turn is over."""
         self._conductor.post(PushReleased(at_frames=self._clock.now_frames()))
 
+    def hush(self) -> None:
+        """The stop button: whatever is being said, or waits to be, is not."""
+        self._conductor.post(StopPressed())
+
     # --- how it is ---------------------------------------------------------------------------
 
     @property
@@ -345,29 +346,16 @@ class Assistant:
             self._closed.set()
         elif isinstance(error, EdgeAssistantError):
             self._report(error)
-            if error.code in UNHEARD and isinstance(self._card, SpeaksAlone):
-                self._speak_alone(self._card)
+            self._notices.tell_lost(error.code, self._card)
         else:
             self._report(PipelineError("card-failed", f"The card failed: {error}", "restart"))
-
-    def _speak_alone(self, card: SpeaksAlone) -> None:
-        """Say that the microphone is gone: without it no tick comes, and the floor stands still."""
-        sound = self._notices.sound(phrase("microphone_lost", self._notices.language))
-        if sound is not None:
-            card.speak_alone(sound, SAMPLE_RATE)
 
     def _back(self) -> None:
         self._log.emit("device_back", self._clock.now_frames(), card=self._card.name)
         self._announce("sound_back")
 
     def _disk_full(self) -> None:
-        self._report(
-            PipelineError(
-                "events-incomplete",
-                "The file of the events cannot be written any more.",
-                "free some space; `df -h` shows where it is short",
-            )
-        )
+        self._report(disk_full())
         self._announce("disk_full")
 
     def _announce(self, name: Notice) -> None:

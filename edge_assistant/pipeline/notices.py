@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from edge_assistant.audio.card import SoundCard, SpeaksAlone
 from edge_assistant.audio.format import Samples
 from edge_assistant.audio.playout import Playout
 from edge_assistant.audio.resample import resample
 from edge_assistant.clock import SampleClock
+from edge_assistant.errors import PipelineError
 from edge_assistant.notices.phrases import Notice, find, phrase
 from edge_assistant.notices.recordings import SAMPLE_RATE, recording
 from edge_assistant.pipeline.attempt import Attempt
@@ -23,6 +25,18 @@ OF_STAGE: Final[dict[str, Notice]] = {
     "tts": "no_voice",
 }
 """What is said instead of a reply, by the stage that failed."""
+
+UNHEARD: Final = ("microphone-lost", "sound-lost")
+"""Codes of a card whose streams are closed and whose loudspeaker may still be there."""
+
+
+def disk_full() -> PipelineError:
+    """What is told of it in print."""
+    return PipelineError(
+        "events-incomplete",
+        "The file of the events cannot be written any more.",
+        "free some space; `df -h` shows where it is short",
+    )
 
 
 class Notices:
@@ -56,6 +70,16 @@ class Notices:
         except (OSError, RuntimeError) as error:
             _LOGGER.warning("the notice %s cannot be played: %s", name, error)
             return None
+
+    def tell_lost(self, code: str, card: SoundCard) -> None:
+        """Say at once that the microphone is gone, where a card that has lost something (`code`)
+        can: no tick comes without it, and the floor stands still.
+
+        Thread: the card's, within its `on_lost`; blocks for as long as that takes.
+        """
+        sound = self.sound(phrase("microphone_lost", self.language)) if code in UNHEARD else None
+        if sound is not None and isinstance(card, SpeaksAlone):
+            card.speak_alone(sound, SAMPLE_RATE)
 
     def play(
         self, attempt: Attempt, text: str, playout: Playout, log: EventLog, clock: SampleClock

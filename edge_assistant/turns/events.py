@@ -180,6 +180,11 @@ class PushReleased:
     at_frames: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopPressed:
+    """The stop button: silence, whatever is being said or waits to be."""
+
+
 SpeechFact = SpeechOnset | OnsetDropped | SpeechStarted | SpeechDipped | SpeechPaused
 Event = (
     Tick
@@ -195,4 +200,5 @@ Event = (
     | Requested
     | PushPressed
     | PushReleased
+    | StopPressed
 )

@@ -28,6 +28,7 @@ from edge_assistant.turns.events import (
     SpeechOnset,
     SpeechPaused,
     SpeechStarted,
+    StopPressed,
     Tick,
     Transcribed,
     TurnJudged,
@@ -96,6 +97,8 @@ def step(state: State, event: Event, rules: Settings) -> Step:
             return listening.push_pressed(state, event)
         case PushReleased():
             return listening.push_released(state, event)
+        case StopPressed():
+            return replying.stop_pressed(state)
         case _:
             assert_never(event)
 

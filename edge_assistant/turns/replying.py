@@ -169,6 +169,15 @@ def yielded(state: State, event: Yielded) -> Step:
     return state, (FinishTurn(turn=event.turn, outcome=Outcome.INTERRUPTED),)
 
 
+def stop_pressed(state: State) -> Step:
+    """Silence the reply for good: also one that was to go on if nothing is said."""
+    state, dropped = drop_requests(state)
+    state, silenced = yield_reply(state)
+    if state.user is not None:
+        state = replace(state, user=replace(state.user, interrupted=None))
+    return state, (*silenced, *dropped)
+
+
 def reply_failed(state: State, event: ReplyFailed) -> Step:
     key = (event.turn, event.draft)
     discard = Discard(turn=event.turn, draft=event.draft, reason="failed")

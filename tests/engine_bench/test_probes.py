@@ -60,6 +60,9 @@ class Watched:
     def end_probability(self, messages: Sequence[Message], token: CancelToken) -> float:
         return self._model.end_probability(messages, token)
 
+    def forget(self) -> None:
+        self._model.forget()
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return self._model.count_tokens(messages)
 

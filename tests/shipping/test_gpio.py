@@ -44,7 +44,8 @@ def lit(board: MockFactory) -> set[str]:
 def shown_on(s: Stage, *, is_push: bool = False) -> AbstractContextManager[None]:
     """A panel of an assistant that listens already."""
     events = chain([{"event": "listening"}], s.assistant.events())
-    return panel(PINS, events, s.assistant.press, s.assistant.release, is_push=is_push)
+    a = s.assistant
+    return panel(PINS, events, a.press, a.release, a.hush, is_push=is_push)
 
 
 def test_the_lamps_follow_a_conversation(stage: Callable[..., Stage], board: MockFactory) -> None:
@@ -66,7 +67,7 @@ def test_the_lamps_follow_a_conversation(stage: Callable[..., Stage], board: Moc
             look()
         until(lambda: bool(s.named("turn_finished")))
         until(lambda: lit(board) == {"idle"})
-        assert seen == ["listening", "thinking", "speaking", "idle"]
+        assert seen == ["idle", "listening", "thinking", "speaking", "idle"]
         s.assistant.stop()
     assert lit(board) == set()
 
@@ -74,7 +75,9 @@ def test_the_lamps_follow_a_conversation(stage: Callable[..., Stage], board: Moc
 def test_trouble_blinks_until_somebody_is_answered(
     stage: Callable[..., Stage], board: MockFactory
 ) -> None:
-    s = stage(recognizer=FakeRecognizer("one", "two"), llm=FakeLlm(failing("llm"), "Yes."))
+    s = stage(
+        recognizer=FakeRecognizer("one", "two"), llm=FakeLlm(failing("llm"), failing("llm"), "Yes.")
+    )
     with shown_on(s):
         s.card.speech(1.0)
         s.wait_for_turns(1)
@@ -121,7 +124,7 @@ def test_the_button_is_held_to_talk(stage: Callable[..., Stage], board: MockFact
 
 def test_lamps_to_the_supply_are_dark_at_a_high_level(board: MockFactory) -> None:
     settings = Settings(idle_pin=5, is_lit_by_low=True)
-    with panel(settings, [{"event": "listening"}], print, print, is_push=False):
+    with panel(settings, [{"event": "listening"}], print, print, print, is_push=False):
         pass
     levels = [state.state for state in board.pin(5).states]
     assert levels[-2:] == [False, True]
@@ -129,11 +132,11 @@ def test_lamps_to_the_supply_are_dark_at_a_high_level(board: MockFactory) -> Non
 
 def test_without_pins_gpiozero_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gpiozero", None)
-    with panel(Settings(), [], print, print, is_push=False):
+    with panel(Settings(), [], print, print, print, is_push=False):
         pass
     with (
         pytest.raises(ConfigError) as caught,
-        panel(PINS, [], print, print, is_push=False),
+        panel(PINS, [], print, print, print, is_push=False),
     ):
         pass
     assert caught.value.code == "gpio-missing"
@@ -144,7 +147,7 @@ def test_a_pin_that_is_in_use_is_told(board: MockFactory) -> None:
     with (
         gpiozero.LED(5),
         pytest.raises(ConfigError) as caught,
-        panel(PINS, [], print, print, is_push=False),
+        panel(PINS, [], print, print, print, is_push=False),
     ):
         pass
     assert caught.value.code == "gpio-unusable"

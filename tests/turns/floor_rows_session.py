@@ -1,4 +1,4 @@
-"""When the floor takes the user for gone, row by row."""
+"""When the floor takes the user for gone, and what the stop button does, row by row."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from edge_assistant.turns.commands import ResetSession
-from edge_assistant.turns.events import Tick
+from edge_assistant.turns.commands import DropRequest, ResetSession
+from edge_assistant.turns.events import StopPressed, Tick
 from edge_assistant.turns.state import State
 from tests.turns.floor_situations import BY_LENGTH
 from tests.turns.floor_states import (
     ASK,
     IDLE,
     OWN_REPLY,
+    SILENCED,
     SPEAKING,
     TALKING,
     THINKING,
+    WAITING,
+    YIELD,
     YIELDING,
     Row,
     at,
     tick,
+    unmoved,
 )
 
 FORGETS = structs.replace(BY_LENGTH, reset_after_idle_s=20)
 REMEMBERED = replace(IDLE, session_frames=at(1_000))
 assert SPEAKING.reply is not None
+assert THINKING.reply is not None
+assert YIELDING.user is not None
 ANNOUNCED = replace(
     SPEAKING, reply=replace(SPEAKING.reply, is_announcement=True), session_frames=at(1_000)
 )
@@ -63,5 +69,30 @@ SESSION = [
         22_000,
         "a program is owed an answer",
         rules=FORGETS,
+    ),
+]
+
+STOP = [
+    unmoved(IDLE, StopPressed(), "nobody speaks"),
+    unmoved(TALKING, StopPressed(), "the user is not silenced"),
+    Row(
+        given=replace(SPEAKING, requests=WAITING),
+        fact=StopPressed(),
+        then=replace(SPEAKING, reply=SILENCED),
+        orders=(YIELD, DropRequest(request=7), DropRequest(request=8)),
+        why="neither this nor what waits is said",
+    ),
+    Row(
+        given=THINKING,
+        fact=StopPressed(),
+        then=replace(THINKING, reply=replace(THINKING.reply, phase=SILENCED.phase)),
+        orders=(YIELD,),
+        why="nothing was heard of it yet",
+    ),
+    Row(
+        given=YIELDING,
+        fact=StopPressed(),
+        then=replace(YIELDING, user=replace(YIELDING.user, interrupted=None)),
+        why="it will not go on where the user says nothing",
     ),
 ]

@@ -25,6 +25,7 @@ from edge_assistant.turns.events import (
     SpeechOnset,
     SpeechPaused,
     SpeechStarted,
+    StopPressed,
     Tick,
     Transcribed,
     TurnJudged,
@@ -194,6 +195,7 @@ FACTS = (
         meaning="the key goes up",
         make=lambda state: [PushReleased(at_frames=later(state, 10))],
     ),
+    Fact(name="StopPressed", meaning="the stop button", make=lambda state: [StopPressed()]),
 )
 
 

@@ -21,7 +21,7 @@ from edge_assistant.turns.commands import (
     Speak,
     Yield,
 )
-from edge_assistant.turns.events import PushPressed, PushReleased, Requested
+from edge_assistant.turns.events import PushPressed, PushReleased, Requested, StopPressed
 from edge_assistant.turns.settings import Settings
 from tests.fakes.lines import voice_of
 from tests.fakes.screenplay import Screenplay
@@ -76,6 +76,8 @@ def screenplays(draw: st.DrawFn) -> Screenplay:
     for _ in range(draw(st.integers(0, 2))):
         pressed_s = draw(st.floats(0.1, 10.0))
         _press(play, pressed_s, pressed_s + draw(st.floats(0.05, 3.0)))
+    for _ in range(draw(st.integers(0, 1))):
+        play.at(draw(st.floats(0.1, 12.0)), lambda: play.feed(StopPressed()))
     return play
 
 
