@@ -187,18 +187,18 @@ def test_two_at_once(machine: Machine, bundles: list[Path]) -> None:
     assert machine.left() == []
 
 
-def test_what_a_killed_run_left_is_removed(
-    installed_home: Machine, bundles: list[Path], tmp_path: Path
-) -> None:
-    """A part of a version, also the one that is asked for, and a link that was not renamed."""
-    half = installed_home.prefix / "versions" / identity(bundles[1])
-    (half / "venv").mkdir(parents=True)
-    (installed_home.prefix / "current.new").symlink_to("versions/x")
-    done(installed_home.run(bundles[0]))
-    assert {each.name for each in installed_home.prefix.iterdir()} == {
+def test_what_a_killed_run_left_is_removed(machine: Machine, bundles: list[Path]) -> None:
+    """Parts of a version, also of the one that is asked for, and a link that was not renamed."""
+    for bundle in bundles[:2]:
+        (machine.prefix / "versions" / identity(bundle) / "venv").mkdir(parents=True)
+    (machine.prefix / ".edge-assistant.lock").touch()
+    (machine.prefix / "current.new").symlink_to("versions/x")
+    done(machine.run(bundles[0]))
+    assert machine.says() == said_by("1.0.0")
+    assert {each.name for each in machine.prefix.iterdir()} == {
         *("versions", "current", "command", ".edge-assistant.lock")
     }
-    assert installed_home.versions() == [identity(bundles[0])]
+    assert machine.versions() == [identity(bundles[0])]
 
 
 def test_what_is_not_ours_is_left_alone(

@@ -328,7 +328,7 @@ prune() { # all but the version in use and the one before
 remove_version() { # a half removed one must not look complete
     [ -d "$1" ] || return 0
     rm -f "$1/complete"
-    settle
+    settle "$1"
     erase "$1"
 }
 
@@ -336,8 +336,14 @@ erase() { # also what came from a read-only disk
     rm -rf "$1" 2>/dev/null || { chmod -R u+rwX "$1" && rm -rf "$1"; }
 }
 
-settle() { # all that was written is on the disk, so that it cannot come there after what follows
-    if sync --version >/dev/null 2>&1; then sync -f "$prefix"; else sync; fi
+settle() { # these, or else all that was written, are on the disk before what follows
+    if ! sync --version >/dev/null 2>&1; then
+        sync
+    elif [ $# -gt 0 ]; then
+        sync "$@"
+    else
+        sync -f "$prefix"
+    fi
 }
 
 point() { # link target: a reader finds the old link or the new one
@@ -366,6 +372,7 @@ install() {
     activate "$id"
     link_command
     prune
+    look_for_libraries
     say "installed $id"
     case ":$PATH:" in
         *:"$bin_dir":*) say "next: edge-assistant doctor" ;;
@@ -401,7 +408,7 @@ make_version() {
     [ "$scope" != system ] || chmod -R a+rX "$folder"
     settle
     : >"$folder/complete"
-    settle
+    settle "$folder/complete" "$folder" "$prefix/versions"
     unfinished=''
 }
 
@@ -461,9 +468,9 @@ activate() { # one rename of `current` changes what is in use and what was befor
         point "$prefix/versions/$1/previous" "../$old"
         [ -L "$prefix/previous" ] || point "$prefix/previous" current/previous
     fi
-    settle
+    settle "$prefix" "$prefix/versions/$1"
     point "$prefix/current" "versions/$1"
-    settle
+    settle "$prefix"
 }
 
 link_command() {
@@ -491,6 +498,21 @@ unlink_command() { # only if it is still ours
     fi
     rm -f "$prefix/command"
 }
+
+look_for_libraries() { # those of Debian that the wheels need and do not bring along
+    step="looking for libraries of the system"
+    packages=''
+    if find "$folder/venv/lib" -name '*.so*' -type f -exec ldd {} + 2>/dev/null |
+        grep -q 'libgomp[.]so[.]1 => not found'; then packages=' libgomp1'; fi
+    for each in "$here"/wheels/sounddevice-*; do
+        [ ! -f "$each" ] || "$python" -I -c "$PORTAUDIO" 2>/dev/null ||
+            packages="$packages libportaudio2"
+    done
+    [ -z "$packages" ] || tell warning library-missing \
+        "it cannot talk yet; this system lacks:$packages" "apt install$packages"
+}
+
+PORTAUDIO='import ctypes; ctypes.CDLL("libportaudio.so.2")'
 
 # ---- going back, removing
 
