@@ -249,6 +249,20 @@ def _reshaped(pieces: Pieces) -> Iterator[tuple[str, bytes]]:
             swapped = list(pieces)
             swapped[at], swapped[other] = swapped[other], swapped[at]
             yield f"pieces {other} and {at} swapped", b"".join(swapped)
+    for at, piece in enumerate(pieces[:-1]):
+        filled = [*pieces[:at], piece[:-1] + b"x", *pieces[at + 1 :]]
+        yield f"piece {at} with something in its filling", b"".join(filled)
+    for at, name in enumerate((MANIFEST, SIGNATURE)):
+        size_bytes = int(pieces[at][124:135], 8)
+        data = pieces[at][512 : 512 + size_bytes]
+        path = f"{TOP}/{name}".encode()
+        for what, member in (
+            ("of another time", raw_member(path, data, time=b"%011o\0" % 1)),
+            ("of another mode", raw_member(path, data, mode=b"0000755\0")),
+            ("of another owner", raw_member(path, data, owner=b"0001750\0")),
+            ("with a link", raw_member(path, data, link=b"/")),
+        ):
+            yield f"{name} {what}", b"".join([*pieces[:at], member, *pieces[at + 1 :]])
     yield "padded as tar does", whole + bytes(-len(whole) % 10240)
     yield "twice", whole * 2
     yield "one byte more", whole + b"\0"
