@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ from edge_assistant.cli.vendor_key import (
 if TYPE_CHECKING:
     from edge_assistant_packaging.bundle.build import Built, Facts
     from edge_assistant_packaging.manifest import Manifest
-    from edge_assistant_packaging.signing import KeyPair
     from edge_assistant_packaging.updates.delta import Made
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -101,25 +101,25 @@ def build(
     Built twice of the same parts with the same key, it is the same file: its time is
     SOURCE_DATE_EPOCH, never the clock's.
     """
+    _require_that_they_fit(asked)
     pair = key_pair(secret_key, password_file)
-    if asked["staging"] is not None:
-        built = _packed(asked["staging"], _own_facts(asked), target, pair, asked)
-    else:
-        with tempfile.TemporaryDirectory(prefix=".staging-", dir=target.absolute().parent) as made:
-            facts = _staged(Path(made), asked)
-            built = _packed(Path(made), facts, target, pair, asked)
+    maker = shipping("bundle.build")
+    notes: tuple[str, ...] = ()
+    with ExitStack() as stack:
+        if asked["staging"] is not None:
+            folder, facts = asked["staging"], _own_facts(asked)
+        else:
+            beside = target.absolute().parent
+            made = stack.enter_context(tempfile.TemporaryDirectory(prefix=".staging-", dir=beside))
+            folder = Path(made)
+            facts, notes = _staged(folder, asked)
+        built: Built = maker.build(folder, facts, target, pair, overwrite=asked["overwrite"])
     if as_json:
-        output.emit(
-            {
-                "bundle": str(built.path),
-                "signature": str(built.signature_path),
-                "size_bytes": built.size_bytes,
-                "sha256": built.sha256,
-                **_told(built.manifest),
-            }
-        )
+        output.emit({**_built(built), **_told(built.manifest), "notes": list(notes)})
         return
     click.echo(f"{built.sha256}  {built.path}")
+    for text in notes:
+        output.note(f"note: {text}")
     output.note(
         f"{built.path}: {built.manifest.comment}, {len(built.manifest.files)} files, "
         f"{built.size_bytes / 1e6:.1f} MB; {built.signature_path} is for minisign -V"
@@ -224,8 +224,17 @@ def _tell_made(made: Made, kind: str, as_json: bool) -> None:
     )
 
 
-def _staged(folder: Path, asked: dict[str, Any]) -> Facts:
-    """Have the parts put into `folder`."""
+def _require_that_they_fit(asked: dict[str, Any]) -> None:
+    of_staging = ("config", "with_sources", "wheels_from")
+    of_folder = ("python", "cpu_flags")
+    if asked["staging"] is not None and any(asked[key] for key in of_staging):
+        raise click.UsageError("--staging is packed as it is: no --config, sources or wheels.")
+    if asked["staging"] is None and any(asked[key] for key in of_folder):
+        raise click.UsageError("--python and --cpu-flags are for --staging.")
+
+
+def _staged(folder: Path, asked: dict[str, Any]) -> tuple[Facts, tuple[str, ...]]:
+    """Have the parts put into `folder`; what is said of them, and what a person should know."""
     staged = shipping("staging").stage(
         asked["profile"],
         asked["platform"],
@@ -235,39 +244,48 @@ def _staged(folder: Path, asked: dict[str, Any]) -> Facts:
         wheels_from=asked["wheels_from"],
         folder=folder,
     )
-    return _facts(asked, staged.version, staged.python, staged.cpu_flags)
+    facts = _facts(
+        asked,
+        version=staged.version,
+        python=staged.python,
+        cpu_flags=staged.cpu_flags,
+        made_at_s=staged.made_at_s,
+    )
+    return facts, (*staged.warnings, *staged.missing_sources)
 
 
 def _own_facts(asked: dict[str, Any]) -> Facts:
     """What the command line says of a folder that somebody filled."""
     import edge_assistant
 
-    python = asked["python"] or f"{sys.version_info.major}.{sys.version_info.minor}"
-    return _facts(asked, edge_assistant.__version__, python, asked["cpu_flags"])
+    return _facts(
+        asked,
+        version=edge_assistant.__version__,
+        python=asked["python"] or f"{sys.version_info.major}.{sys.version_info.minor}",
+        cpu_flags=asked["cpu_flags"],
+        made_at_s=shipping("bundle.build").source_date_epoch(),
+    )
 
 
-def _facts(asked: dict[str, Any], version: str, python: str, cpu_flags: str) -> Facts:
-    maker = shipping("bundle.build")
-    facts: Facts = maker.Facts(
+def _facts(asked: dict[str, Any], **known: Any) -> Facts:
+    facts: Facts = shipping("bundle.build").Facts(
         name=asked["name"] or asked["profile"],
-        version=version,
         build=asked["number"],
         platform=asked["platform"],
         profile=asked["profile"],
-        python=python,
-        cpu_flags=cpu_flags,
         is_permissive_only=asked["permissive_only"],
-        made_at_s=maker.source_date_epoch(),
+        **known,
     )
     return facts
 
 
-def _packed(
-    staging: Path, facts: Facts, target: Path, pair: KeyPair, asked: dict[str, Any]
-) -> Built:
-    build_bundle = shipping("bundle.build").build
-    built: Built = build_bundle(staging, facts, target, pair, overwrite=asked["overwrite"])
-    return built
+def _built(built: Built) -> dict[str, Any]:
+    return {
+        "bundle": str(built.path),
+        "signature": str(built.signature_path),
+        "size_bytes": built.size_bytes,
+        "sha256": built.sha256,
+    }
 
 
 def _told(manifest: Manifest) -> dict[str, Any]:

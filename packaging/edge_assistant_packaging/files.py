@@ -7,6 +7,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from io import BufferedReader
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def new_file(path: Path, *, is_private: bool = False, overwrite: bool = False) -
         )
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        for left in path.parent.glob(f".{path.name}.????????.part"):
+        for left in path.parent.glob(f".{escape(path.name)}.????????.part"):
             left.unlink(missing_ok=True)
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

@@ -56,7 +56,7 @@ _SIGNED_BY: Final = "signature from edge-assistant"
 _SIGNATURE_FILE_BYTES: Final = 1 << 14
 _LEGACY_BYTES: Final = 1 << 30
 """Of a file with a signature that is not prehashed: it has to be in memory. As minisign has it."""
-_COMMENT: Final = re.compile(r"[ -~\u00a0-\ud7ff\ue000-\U0010ffff]{0,2000}")
+_COMMENT: Final = re.compile(r"[\t -~\u00a0-\ud7ff\ue000-\U0010ffff]{0,2000}")
 """One line; nothing in it that a terminal obeys."""
 
 

@@ -44,11 +44,12 @@ class Attack:
     """How much of it a reader may have on the disk for a while: 0 where nothing is vouched for."""
 
 
-def attacks(outside: str) -> Iterator[Attack]:
+def attacks(outside: str, *, is_thorough: bool = False) -> Iterator[Attack]:
     """All of them.
 
     Args:
         outside: an absolute path of a folder that nobody may write to.
+        is_thorough: also at every place where the signature was refused before anyway.
     """
     members = dict(_members(outside))
     for signer, pair in (
@@ -58,7 +59,8 @@ def attacks(outside: str) -> Iterator[Attack]:
     ):
         may_write_bytes = _honest_bytes() if pair is PAIR else 0
         pieces = _pieces(honest(), pair)
-        for place in PLACES:
+        places = list(PLACES) if pair is PAIR or is_thorough else ["before all", "before the files"]
+        for place in places:
             for kind, member in members.items():
                 data = PLACES[place](pieces, member)
                 if data != b"".join(pieces):

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +74,8 @@ def unpack(bundle: Path, folder: Path, public_key: Path | PublicKey) -> Manifest
 
     They are written to a hidden folder beside it that gets the name at the end, when all is
     checked; whatever fails, there is no `folder`, and the hidden one is gone. A process that is
-    killed leaves the hidden one: `.NAME.<8 hex>.part`.
+    killed leaves the hidden one (`.NAME.<8 hex>.part`), which the next call for the same `folder`
+    removes.
 
     Raises:
         ShippingError: as `verify`; `output-exists`, `output-unwritable`, `disk-full`.
@@ -149,6 +151,8 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         raise _exists(folder)
     part = folder.absolute().with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
+        for left in part.parent.glob(f".{escape(folder.name)}.????????.part"):
+            shutil.rmtree(left, ignore_errors=True)
         part.mkdir(mode=0o700)
         try:
             yield part
