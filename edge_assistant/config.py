@@ -4,7 +4,8 @@ Later layers win:
 
 1. the defaults in the rooms' `settings.py`
 2. a built-in profile (`starter`, `desktop`, `pi`, `kiosk`)
-3. the system's file, then the user's own file (`config_paths`)
+3. the file of the offline bundle that this is installed from (`EDGE_ASSISTANT_BUNDLE_CONFIG`), the
+   system's file, then the user's own file (`config_paths`)
 4. the file given with `--config`
 5. environment variables `EDGE_ASSISTANT_<SECTION>__<KEY>`
 6. flags of the command line
@@ -41,6 +42,8 @@ from edge_assistant.vad.settings import Settings as VadSettings
 
 APP_NAME: Final = "edge-assistant"
 ENV_PREFIX: Final = "EDGE_ASSISTANT_"
+BUNDLE_CONFIG: Final = "EDGE_ASSISTANT_BUNDLE_CONFIG"
+"""Set by the program that a bundle's install.sh writes."""
 DEFAULT_PROFILE: Final = "starter"
 MAX_FILE_BYTES: Final = 256 * 1024
 """A configuration is a page or two; a model given as `--config` by mistake is not read whole."""
@@ -128,7 +131,8 @@ def load(
         ConfigError: a file that cannot be read or is not TOML, an unknown key, a wrong value. The
             message names the file and line or the variable, and the nearest key that exists.
     """
-    files = [_read_file(each) for each in config_paths() if each.is_file()]
+    bundled = [Path(name) for name in (environ.get(BUNDLE_CONFIG),) if name]
+    files = [_read_file(each) for each in (*bundled, *config_paths()) if each.is_file()]
     if path is not None:
         files.append(_read_file(path))
     layers = [*files, _environment(environ), _Layer("command line", _nested(overrides or {}))]

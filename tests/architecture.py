@@ -45,6 +45,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     | {"__init__", "store", "config", "pipeline.engines"}
     | {f"bench.{module}" for module in ("machine", "runner", "clips")}
     | {f"bench.metrics.{module}" for module in ("statistics", "values")},
+    "service": LEAVES | SETTINGS | {"store", "config"},
     "fit": LEAVES
     | {"store", "config", "engine_bench", "pipeline.load", "pipeline.scheduler", "stt.whispercpp"}
     | {"bench.machine", "bench.scenarios.texts"},
@@ -52,7 +53,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "cli": LEAVES
     | ENGINE_ROOMS
     | {"__init__", "turns", "skills", "store", "config", "settings_text", "pipeline", "bench"}
-    | {"engine_bench", "fit"},
+    | {"engine_bench", "fit", "service"},
     "__main__": {"cli"},
 }
 """What each room may import besides itself: a whole room, or one module of it."""
@@ -63,6 +64,8 @@ WORKSHOP_ROOMS: Final = {"llm", "llama", "whisper", "onnx_models", "compare"}
 WORKSHOP_MAY_IMPORT: Final = (
     LEAVES | ENGINE_ROOMS | {"__init__", "store", "bench", "engine_bench", "pipeline.engines"}
 )
+
+SHIPPING: Final = "edge_assistant_packaging"
 
 ENGINES: Final = {
     "onnxruntime",
@@ -164,6 +167,20 @@ def workshop_imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
             for alias in node.names:
                 if alias.name.partition(".")[0] == WORKSHOP:
                     yield node.lineno, alias.name.removeprefix(WORKSHOP).removeprefix(".")
+
+
+def shipping_edges(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
+    """What ships stands on the runtime; of the runtime only the command line knows it."""
+    if SHIPPING in path.parts or path.parts[:2] == (PACKAGE, "cli"):
+        return
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        if any(name.partition(".")[0] == SHIPPING for name in names):
+            yield f"{node.lineno}: {path.parts[1]} imports what ships it"
 
 
 def our_imports(tree: ast.Module, path: Path) -> Iterator[tuple[int, str]]:
@@ -294,6 +311,7 @@ RULES: Final[tuple[Rule, ...]] = (
     sizes,
     import_edges,
     workshop_edges,
+    shipping_edges,
     engines_when_used,
     calls,
     names,

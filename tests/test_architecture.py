@@ -15,6 +15,7 @@ from tests.architecture import (
     MAX_BROAD_EXCEPTS,
     PACKAGE,
     ROOT,
+    SHIPPING,
     WORKSHOP,
     breaches,
 )
@@ -78,6 +79,8 @@ def test_a_breach_is_found(tmp_path: Path, case: str) -> None:
         (f"quantize/{WORKSHOP}/x.py", f"import {WORKSHOP}.llm.types\n", "imports llm.types"),
         (f"quantize/{WORKSHOP}/x.py", "from edge_assistant import turns\n", "imports turns"),
         (f"quantize/{WORKSHOP}/attic/x.py", "", "does not know"),
+        (f"quantize/{WORKSHOP}/x.py", f"import {SHIPPING}.manifest\n", "imports what ships it"),
+        (f"{PACKAGE}/store/x.py", f"from {SHIPPING} import errors\n", "imports what ships it"),
     ],
 )
 def test_a_breach_by_the_workshop_is_found(

@@ -15,7 +15,7 @@ from edge_assistant.cli.process import in_worker, on_hangup
 from edge_assistant.cli.session import running
 from edge_assistant.errors import DeviceNotFound, EdgeAssistantError
 
-_LOOK_S = 0.2
+LOOK_S = 0.2
 """How long a pressed q may wait."""
 
 if TYPE_CHECKING:
@@ -33,9 +33,18 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Without a sound card, hold one conversation through files instead.",
 )
+@click.option(
+    "--service",
+    is_flag=True,
+    help="Without a terminal: tell systemd how it is, log no words, survive crashes.",
+)
 @takes_config("llm", "voice", "stt", "listen", "input_device", "output_device", reloads=True)
 def run(
-    events: str | None, demo_if_silent: bool, config: Config, reload: Callable[[], Config]
+    events: str | None,
+    demo_if_silent: bool,
+    service: bool,
+    config: Config,
+    reload: Callable[[], Config],
 ) -> None:
     """Talk: microphone and loudspeaker, live. Interrupt it whenever you like.
 
@@ -45,6 +54,13 @@ def run(
     """
     from pathlib import Path
 
+    if service:
+        from edge_assistant.cli.service import serve
+
+        if demo_if_silent:
+            raise click.UsageError("--service waits for a sound device; it shows no demo.")
+        serve(config, Path(events) if events else None, reload)
+        return
     try:
         from edge_assistant.audio.cards.portaudio import PortAudioCard
 
@@ -97,7 +113,7 @@ def talk(
         running(config, card, events, screen.show) as assistant,
     ):
         talking = assistant
-        while not closed.is_set() and not assistant.wait_closed(_LOOK_S):
+        while not closed.is_set() and not assistant.wait_closed(LOOK_S):
             if wants_reload.is_set():
                 wants_reload.clear()
                 change_models(assistant, reload)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_assistant.audio.cards.wav import WavCard
     from edge_assistant.config import Config
     from edge_assistant.pipeline.assistant import Assistant
+    from edge_assistant.trace import EventLog
 
 Watch = Callable[[Mapping[str, Any]], None]
 """Gets every event, as a line of EVENTS.jsonl, on a thread of its own."""
@@ -32,9 +33,20 @@ _LAST_WORDS_S: Final = 1.0
 
 @contextmanager
 def running(
-    config: Config, card: SoundCard, events: Path | None, watch: Watch
+    config: Config,
+    card: SoundCard,
+    events: Path | None,
+    watch: Watch,
+    log: EventLog | None = None,
 ) -> Iterator[Assistant]:
     """An assistant that listens on `card`, and is stopped at the end in any case.
+
+    Args:
+        config: of the assistant.
+        card: its microphone and loudspeaker.
+        events: file of its events; None for none.
+        watch: gets them, too.
+        log: the one that writes `events`, for a caller with events of its own.
 
     Raises:
         EdgeAssistantError: a model, a device or the events' file is not to be had, or that file
@@ -45,7 +57,7 @@ def running(
 
     if speaks_by_program(config):
         note(told_of_program())
-    log = EventLog(events)
+    log = log or EventLog(events)
     assistant = Assistant(config, card, event_log=log)
     watcher = Thread(target=_show, args=(assistant.events(), watch), name="show", daemon=True)
     watcher.start()

@@ -261,6 +261,12 @@ class Assistant:
         return self._conductor.is_idle and (self._parts is None or self._parts.playout.is_idle)
 
     @property
+    def heard_frames(self) -> int:
+        """Position of the sample clock up to which the ears have listened; it stands still where
+        no sound comes, or they hang."""
+        return 0 if self._parts is None else self._parts.ears.processed_frames
+
+    @property
     def history(self) -> History:
         """What both sides heard so far."""
         return self._history

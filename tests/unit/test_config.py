@@ -42,6 +42,15 @@ def test_without_anything_the_defaults_hold() -> None:
     assert load(environ={}) == Config()
 
 
+def test_the_file_of_a_bundle_is_below_all_others(tmp_path: Path, home: Path) -> None:
+    bundled = write(tmp_path / "bundled.toml", "[turns]\npause_ms = 101\nfade_ms = 9\n")
+    write(home, "[turns]\npause_ms = 102\n")
+    turns = load(environ={"EDGE_ASSISTANT_BUNDLE_CONFIG": str(bundled)}).turns
+    assert (turns.pause_ms, turns.fade_ms) == (102, 9)
+    bundled.unlink()
+    assert load(environ={"EDGE_ASSISTANT_BUNDLE_CONFIG": str(bundled)}).turns.pause_ms == 102
+
+
 def test_each_layer_wins_over_the_one_below(tmp_path: Path, home: Path) -> None:
     system, _ = configuration.config_paths()
     given = tmp_path / "given.toml"

@@ -1,0 +1,1 @@
+"""Life as a service: telling systemd how it is, and not looping when it keeps crashing."""
