@@ -174,11 +174,12 @@ def shipping_edges(path: Path, text: str, tree: ast.Module) -> Iterator[str]:
     if SHIPPING in path.parts or path.parts[:2] == (PACKAGE, "cli"):
         return
     for node in ast.walk(tree):
-        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
+        else:
+            continue
         if any(name.partition(".")[0] == SHIPPING for name in names):
             yield f"{node.lineno}: {path.parts[1]} imports what ships it"
 
