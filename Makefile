@@ -2,7 +2,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: run test lint setup gate clean
+.PHONY: run test lint setup gate deb onefolder clean
 .DEFAULT_GOAL := run
 
 run test lint setup:
@@ -12,6 +12,14 @@ run test lint setup:
 # This checkout against the pinned baseline (packaging/baseline.txt): real time, half an hour and more.
 gate:
 	@$(PYTHON) packaging/gate.py $(ARGS)
+
+# Debian packages from build/deb/wheels, which is filled if it is empty. See docs/shipping/debian.md.
+deb: setup
+	@PYTHONPATH=.:packaging .venv/bin/python -m edge_assistant_packaging.debian $(ARGS)
+
+# One folder that runs on a machine without Python, in an environment of its own. See docs/shipping/desktop.md.
+onefolder:
+	@sh packaging/desktop/build.sh $(ARGS)
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,13 +5,15 @@ Later layers win:
 1. the defaults in the rooms' `settings.py`
 2. a built-in profile (`starter`, `desktop`, `pi`, `kiosk`)
 3. the file of the offline bundle that this is installed from (`EDGE_ASSISTANT_BUNDLE_CONFIG`), the
-   system's file, then the user's own file (`config_paths`)
+   system's file, its file of locked settings, then the user's own file (`config_paths`)
 4. the file given with `--config`
 5. environment variables `EDGE_ASSISTANT_<SECTION>__<KEY>`
 6. flags of the command line
 
 Each layer is checked as it is laid on, so that a mistake is reported where it was made, with its
 line.
+What is locked (`locked`, and every key in the file of locked settings) no later layer can change,
+nor can a program or a reload: locks are for whoever looks after the machine.
 A profile is named by the flag, by `EDGE_ASSISTANT_PROFILE`, or by `profile = "..."` at the top of a
 file.
 """
@@ -22,16 +24,19 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 import msgspec
 import platformdirs
+from msgspec import structs
 
 from edge_assistant.audio.settings import Settings as AudioSettings
 from edge_assistant.errors import ConfigError
+from edge_assistant.gpio.settings import Settings as GpioSettings
+from edge_assistant.layers import Layer, Table, is_there, merge, nested, read_file
 from edge_assistant.llm.settings import Settings as LlmSettings
 from edge_assistant.settings_text import to_toml
 from edge_assistant.stt.settings import Settings as SttSettings
@@ -45,10 +50,6 @@ ENV_PREFIX: Final = "EDGE_ASSISTANT_"
 BUNDLE_CONFIG: Final = "EDGE_ASSISTANT_BUNDLE_CONFIG"
 """Set by the program that a bundle's install.sh writes."""
 DEFAULT_PROFILE: Final = "starter"
-MAX_FILE_BYTES: Final = 256 * 1024
-"""A configuration is a page or two; a model given as `--config` by mistake is not read whole."""
-
-Table = dict[str, Any]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,6 +58,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     profile: str = DEFAULT_PROFILE
     """Built-in set of values that everything else is laid on: starter, desktop, pi or kiosk."""
 
+    locked: dict[str, str] = {}
+    """Keys that no later layer can change, each with who locked it. A file may give a list of keys
+    or sections, such as `["llm", "turns.listen"]`, or `["*"]` for all."""
+
     audio: AudioSettings = AudioSettings()
     vad: VadSettings = VadSettings()
     stt: SttSettings = SttSettings()
@@ -64,34 +69,46 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     llm: LlmSettings = LlmSettings()
     tts: TtsSettings = TtsSettings()
     turns: TurnsSettings = TurnsSettings()
+    gpio: GpioSettings = GpioSettings()
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Config:
         """A copy with the dotted keys of `overrides` laid on; a None leaves its key as it is.
 
         Raises:
-            ConfigError: unknown key, wrong type or out of range.
+            ConfigError: unknown key, wrong type, out of range, or locked.
         """
-        layer = _Layer("command line", _nested(overrides))
-        return _check(_merge(msgspec.to_builtins(self), layer.data), layer)
+        layer = Layer("command line", nested(overrides))
+        changed = _check(merge(msgspec.to_builtins(self), layer.data), layer)
+        self.refuse_locked(changed, layer)
+        return changed
+
+    def refuse_locked(self, changed: Config, *layers: Layer) -> None:
+        """Raise if `changed` differs from this in a key that is locked here.
+
+        Args:
+            changed: what is to take the place of this.
+            layers: where it may come from, the last to win at the end; the error names the one.
+
+        Raises:
+            ConfigError: `config-locked`.
+        """
+        for key, who in sorted(self.locked.items(), key=lambda lock: lock[0] != "profile"):
+            path = tuple(key.split("."))
+            if _value_at(self, path) == _value_at(changed, path):
+                continue
+            places = (path, ("profile",))
+            origins = (each.at(at) for at in places for each in reversed(layers) if each.knows(at))
+            origin = next(origins, "")
+            raise ConfigError(
+                "config-locked",
+                f"{origin}{': ' if origin else ''}`{key}` is locked by {who}",
+                "take the key out there, or ask whoever looks after this machine",
+            )
 
 
 _CONFIGS: Final = msgspec.json.Decoder(Config)
 """Nothing is decoded with it: it makes msgspec work out the type now, on the thread that imports.
 msgspec crashes where two threads first meet a type."""
-
-
-class _Layer(msgspec.Struct, frozen=True):
-    """Values that share one origin."""
-
-    origin: str
-    data: Table
-    text: str = ""
-    """The TOML text, where there is one, so that a mistake can be shown by its line."""
-
-    def at(self, path: tuple[str, ...]) -> str:
-        if not self.text:
-            return self.origin
-        return f"{self.origin}:{_line_of(self.text, path)}"
 
 
 def config_paths() -> tuple[Path, Path]:
@@ -131,25 +148,80 @@ def load(
         ConfigError: a file that cannot be read or is not TOML, an unknown key, a wrong value. The
             message names the file and line or the variable, and the nearest key that exists.
     """
-    bundled = [Path(name) for name in (environ.get(BUNDLE_CONFIG),) if name]
-    files = [_read_file(each) for each in (*bundled, *config_paths()) if each.is_file()]
-    if path is not None:
-        files.append(_read_file(path))
-    layers = [*files, _environment(environ), _Layer("command line", _nested(overrides or {}))]
+    flag = [] if profile is None else [Layer("--profile", {"profile": profile})]
+    layers = [
+        *_files(path, environ),
+        _environment(environ),
+        Layer("command line", nested(overrides or {})),
+        *flag,
+    ]
     for layer in layers:
         _reject_unknown_keys(layer)
+    layers = [_with_locks(layer) for layer in layers]
+    config = _laid(layers)
+    for count, layer in enumerate(layers, 1):
+        if layer.data.get("locked"):
+            _laid(layers[:count]).refuse_locked(config, *layers[count:])
+    return config
+
+
+def locked_path() -> Path:
+    """The system's file of locked settings, which need not be there: what it sets is locked."""
+    return config_paths()[0].with_name("locked.toml")
+
+
+def _files(given: Path | None, environ: Mapping[str, str]) -> list[Layer]:
+    system, own = config_paths()
+    bundled = [Path(name) for name in (environ.get(BUNDLE_CONFIG),) if name]
+    layers = [read_file(each) for each in (*bundled, system) if each.is_file()]
+    if is_there(locked_path()):  # one that cannot be read must not count as none
+        locked = read_file(locked_path())
+        layers.append(structs.replace(locked, is_locked=True))
+    if own.is_file():
+        layers.append(read_file(own))
+    return [*layers, read_file(given)] if given is not None else layers
+
+
+def _with_locks(layer: Layer) -> Layer:
+    """`layer` with its locks as the configuration keeps them: each key, and who locked it."""
+    given = layer.data.get("locked", [])
+    if isinstance(given, dict) and not layer.is_locked:
+        return layer
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise ConfigError(
+            "config-value",
+            f"{layer.at(('locked',))}: `locked` is not a list of keys",
+            'write e.g. locked = ["llm", "turns.listen"]',
+        )
+    paths = ((key, tuple(key.split("."))) for key in known_keys() if layer.is_locked)
+    locks = {key: layer.at(path) for key, path in paths if layer.knows(path)}
+    for name in given:
+        keys = [key for key in known_keys() if name in ("*", key) or key.startswith(f"{name}.")]
+        if not keys:
+            raise ConfigError(
+                "config-unknown-key",
+                f"{layer.at(('locked',))}: unknown key `{name}` in `locked`",
+                _suggestion(name, known_keys()) or _HINT_KEYS,
+            )
+        locks = {key: layer.at(("locked",)) for key in keys} | locks
+    locks.pop("locked", None)
+    return structs.replace(layer, data=layer.data | {"locked": locks})
+
+
+def _laid(layers: Sequence[Layer]) -> Config:
+    """All layers on the profile that the last of them to name one names."""
     named = (layer for layer in reversed(layers) if isinstance(layer.data.get("profile"), str))
-    source = next(named, _Layer("default", {"profile": DEFAULT_PROFILE}))
-    if profile is not None:
-        source = _Layer("--profile", {"profile": profile})
+    source = next(named, Layer("default", {"profile": DEFAULT_PROFILE}))
     chosen = source.data["profile"]
+    locked: dict[str, str] = {}
 
     merged: Table = {}
     config = Config()
     for layer in [_profile(chosen, source), *layers]:
-        merged = _merge(merged, layer.data)
+        merged = merge(merged, layer.data)
         config = _check(merged, layer)
-    return msgspec.structs.replace(config, profile=chosen)
+        locked = config.locked | locked  # who was first to lock a key is told
+    return structs.replace(config, profile=chosen, locked=locked)
 
 
 def load_profile(name: str | None = None) -> Config:
@@ -159,8 +231,8 @@ def load_profile(name: str | None = None) -> Config:
         ConfigError: no such profile.
     """
     chosen = name or DEFAULT_PROFILE
-    layer = _profile(chosen, _Layer("--profile", {}))
-    return msgspec.structs.replace(_check(layer.data, layer), profile=chosen)
+    layer = _profile(chosen, Layer("--profile", {}))
+    return structs.replace(_check(layer.data, layer), profile=chosen)
 
 
 def dump(config: Config) -> str:
@@ -191,29 +263,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     return key, _read_value(raw.strip(), tuple(key.split(".")), f"--set {key}")
 
 
-def _read_file(path: Path) -> _Layer:
-    hint = "`edge-assistant config init --print` shows a file with every key and its default"
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError("config-not-toml", f"{path} is too large for a configuration", hint)
-        text = path.read_bytes().decode("utf-8-sig")  # some editors begin with a mark
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ConfigError("config-unreadable", f"cannot read {path}: {reason}", hint) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError("config-not-toml", f"{path} is not UTF-8 text", hint) from error
-    try:
-        return _Layer(str(path), tomllib.loads(text), text)
-    except RecursionError as error:
-        raise ConfigError("config-not-toml", f"{path}:1: nested too deeply", hint) from error
-    except ValueError as error:  # TOMLDecodeError, and a number with too many digits
-        found = re.search(r"\(at line (\d+), column \d+\)", str(error))
-        line = int(found[1]) if found else text.count("\n") + 1
-        reason = re.sub(r" \(at .*\)$", "", str(error))
-        raise ConfigError("config-not-toml", f"{path}:{line}: not TOML: {reason}", hint) from error
-
-
-def _profile(name: str, source: _Layer) -> _Layer:
+def _profile(name: str, source: Layer) -> Layer:
     if name not in profiles():
         raise ConfigError(
             "config-profile",
@@ -222,10 +272,10 @@ def _profile(name: str, source: _Layer) -> _Layer:
         )
     entry = resources.files("edge_assistant") / "profiles" / f"{name}.toml"
     text = entry.read_text("utf-8")
-    return _Layer(f"profile {name}", tomllib.loads(text), text)
+    return Layer(f"profile {name}", tomllib.loads(text), text)
 
 
-def _environment(environ: Mapping[str, str]) -> _Layer:
+def _environment(environ: Mapping[str, str]) -> Layer:
     """Variables with a double underscore; others, like `EDGE_ASSISTANT_OFFLINE`, are no keys."""
     flat: Table = {}
     for name in sorted(environ):
@@ -234,7 +284,7 @@ def _environment(environ: Mapping[str, str]) -> _Layer:
             continue
         path = tuple(part.lower() for part in rest.split("__"))
         flat[".".join(path)] = _read_value(environ[name], path, name)
-    return _Layer("environment", _nested(flat))
+    return Layer("environment", nested(flat))
 
 
 def _read_value(raw: str, path: tuple[str, ...], origin: str) -> Any:
@@ -256,7 +306,7 @@ def _read_value(raw: str, path: tuple[str, ...], origin: str) -> Any:
 _HINT_KEYS: Final = "`edge-assistant config init --print` shows every key with its range"
 
 
-def _check(data: Table, layer: _Layer) -> Config:
+def _check(data: Table, layer: Layer) -> Config:
     _reject_unknown_keys(layer)
     try:
         return msgspec.convert(data, Config)
@@ -268,7 +318,7 @@ def _check(data: Table, layer: _Layer) -> Config:
         ) from error
 
 
-def _reject_unknown_keys(layer: _Layer) -> None:
+def _reject_unknown_keys(layer: Layer) -> None:
     for path, known in _unknown_keys(layer.data, Config, ()):
         key, section = path[-1], ".".join(path[:-1])
         where = f"in [{section}]" if section else "at the top level"
@@ -318,6 +368,13 @@ def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
+def _value_at(config: Config, path: tuple[str, ...]) -> Any:
+    value: Any = config
+    for key in path:
+        value = getattr(value, key)
+    return value
+
+
 def _suggestion(word: str, candidates: tuple[str, ...] | list[str]) -> str:
     near = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
     return f"did you mean `{near[0]}`?" if near else ""
@@ -332,57 +389,3 @@ def _path_in(problem: str) -> tuple[str, ...]:
 def _readable(problem: Exception) -> str:
     text = re.sub(r" - at `\$.*$", "", str(problem))
     return text[:1].lower() + text[1:]
-
-
-def _merge(below: Table, above: Mapping[str, Any]) -> Table:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
-            value = _merge(old, value)
-        merged[key] = value
-    return merged
-
-
-def _nested(flat: Mapping[str, Any]) -> Table:
-    table: Table = {}
-    for key, value in flat.items():
-        if value is not None:
-            *sections, name = key.split(".")
-            inner = table
-            for section in sections:
-                inner = inner.setdefault(section, {})
-            inner[name] = value
-    return table
-
-
-def _line_of(text: str, path: tuple[str, ...]) -> int:
-    """First line of the statement that sets `path`, found with the TOML parser itself.
-
-    A file up to the end of a statement is a file, so this is where a prefix first knows the path.
-    """
-    lines = text.split("\n")
-
-    def readable_prefix(count: int) -> tuple[int, Table]:
-        while count:
-            try:
-                return count, tomllib.loads("\n".join(lines[:count]))
-            except ValueError:
-                count -= 1
-        return 0, {}
-
-    def knows(data: Any) -> bool:
-        for key in path:
-            if not isinstance(data, dict) or key not in data:
-                return False
-            data = data[key]
-        return True
-
-    low, high = 0, len(lines)
-    while low < high:
-        middle = (low + high) // 2
-        if knows(readable_prefix(middle)[1]):
-            high = middle
-        else:
-            low = middle + 1
-    return readable_prefix(low - 1)[0] + 1 if low else 1

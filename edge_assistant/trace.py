@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class EventLog:
         self._lock = threading.Lock()
         self._subscribers: list[EventStream] = []
         self.is_broken = False
+        self.on_broken: Callable[[], None] | None = None
+        """Called, if set, once the file is given up; on the thread that emits."""
         self._closed = False
         self._file: FileIO | None = None
         if path is not None:
@@ -50,10 +52,13 @@ class EventLog:
             record["turn"] = turn
         record.update(fields)
         with self._lock:
+            was_broken = self.is_broken
             if self._file is not None:
                 self._write(self._file, record)
             for subscriber in self._subscribers:
                 subscriber.push(record)
+        if self.is_broken and not was_broken and self.on_broken is not None:
+            self.on_broken()
 
     def _write(self, file: FileIO, record: EventRecord) -> None:
         try:

@@ -18,10 +18,20 @@ MAX_BROAD_EXCEPTS: Final = 8
 
 BROAD: Final = ("Exception", "BaseException")
 
-LEAVES: Final = {"errors", "clock", "cancel", "trace", "borders", "atomic", "onnx", "audio.format"}
+LEAVES: Final = {
+    "errors",
+    "clock",
+    "cancel",
+    "trace",
+    "borders",
+    "atomic",
+    "onnx",
+    "audio.format",
+    "places",
+}
 ENGINE_ROOMS: Final = {"audio", "vad", "stt", "turn_detector", "llm", "tts"}
 VALUES: Final = {f"{room}.protocol" for room in ENGINE_ROOMS}
-SETTINGS: Final = {f"{room}.settings" for room in (*ENGINE_ROOMS, "turns")}
+SETTINGS: Final = {f"{room}.settings" for room in (*ENGINE_ROOMS, "turns", "gpio")}
 
 MAY_IMPORT: Final[dict[str, set[str]]] = {
     "__init__": set(),
@@ -31,14 +41,18 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "trace": {"errors", "clock"},
     "borders": {"errors"},
     "atomic": set(),
+    "places": set(),
     "onnx": {"errors", "cancel", "borders"},
     "settings_text": set(),
     **dict.fromkeys(ENGINE_ROOMS, LEAVES),
     "store": LEAVES,
     "turns": LEAVES | VALUES,
+    "notices": LEAVES,
+    "gpio": LEAVES,
     "skills": LEAVES | VALUES | {"turns"},
-    "config": {"errors", "settings_text"} | SETTINGS,
-    "pipeline": LEAVES | ENGINE_ROOMS | {"turns", "skills", "store", "config"},
+    "layers": {"errors"},
+    "config": {"errors", "settings_text", "layers"} | SETTINGS,
+    "pipeline": LEAVES | ENGINE_ROOMS | {"turns", "skills", "store", "config", "notices"},
     "bench": LEAVES | {"audio", "config"},
     "engine_bench": LEAVES
     | ENGINE_ROOMS
@@ -53,7 +67,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "cli": LEAVES
     | ENGINE_ROOMS
     | {"__init__", "turns", "skills", "store", "config", "settings_text", "pipeline", "bench"}
-    | {"engine_bench", "fit", "service"},
+    | {"engine_bench", "fit", "service", "notices", "gpio"},
     "__main__": {"cli"},
 }
 """What each room may import besides itself: a whole room, or one module of it."""
@@ -81,6 +95,7 @@ ENGINES: Final = {
     "sounddevice",
     "moonshine_voice",
     "onnx",
+    "gpiozero",
 }
 LOADED_ONLY_WHEN_USED: Final = ENGINES | {"numpy", "requests", "rich", "msgspec"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edge_assistant.audio.format import Samples
 
@@ -86,4 +86,17 @@ class SoundCard(Protocol):
 
     def stop(self) -> None:
         """Close the streams; no callback comes after this returns. Calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class SpeaksAlone(Protocol):
+    """A card whose loudspeaker can be used while the card is not started, or has lost a device."""
+
+    def speak_alone(self, samples: Samples, sample_rate: int) -> bool:
+        """Play `samples`, float32 mono (frames,) at `sample_rate` Hz, and wait for their end.
+
+        Thread: any while the card is stopped; else the one that calls `on_lost`, within that call.
+        Returns False where they were not played, whatever the reason: it never raises.
+        """
         ...

@@ -12,6 +12,7 @@ from edge_assistant.cli.output import err, note
 from edge_assistant.cli.process import in_worker
 from edge_assistant.cli.session import hold_over_files
 from edge_assistant.cli.voice_told import speaks_by_program
+from edge_assistant.places import cache_folder
 
 if TYPE_CHECKING:
     from edge_assistant.cancel import CancelToken
@@ -28,11 +29,9 @@ def demonstrate(config: Config) -> Path:
     Returns:
         Where the loudspeaker's sound was written.
     """
-    import platformdirs
-
     from edge_assistant.audio.cards.wav import WavCard
 
-    folder = Path(platformdirs.user_cache_dir("edge-assistant", appauthor=False)) / "demo"
+    folder = cache_folder() / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     question, reply = folder / "question.wav", folder / "reply.wav"
     in_worker(lambda token: _ask_aloud(question, config, token), "tts")

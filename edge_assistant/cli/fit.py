@@ -73,6 +73,8 @@ def fit(
     if found.recommendation.best is None:
         return 1
     if target is not None:
+        if write_to == _OWN:
+            config.with_overrides(found.settings)  # a key that is locked is not for this file
         write_settings(target, found.settings)
         output.note(f"wrote {target}")
         if write_to == _OWN:

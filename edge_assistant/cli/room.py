@@ -47,6 +47,8 @@ def room(as_json: bool, write: bool, config: Config, reload: Callable[[], Config
     Plays two short sweeps, measures noise, echo and delay, and chooses full duplex, guarded (raised
     thresholds) or half duplex.
     """
+    from msgspec import structs
+
     from edge_assistant.audio.cards.portaudio import PortAudioCard
     from edge_assistant.audio.room.choice import choose
     from edge_assistant.audio.room.measure import measure
@@ -56,13 +58,15 @@ def room(as_json: bool, write: bool, config: Config, reload: Callable[[], Config
     measurement = measure(in_worker(lambda token: listen(card, token), "room"))
     choice = choose(measurement)
     settings = settings_for(choice, config.profile)
-    config.with_overrides(settings)  # before it is recommended: each value may suit, and not all
+    # Before it is recommended: each value may suit, and not all.
+    structs.replace(config, locked={}).with_overrides(settings)
     if as_json:
         emit(_document(card.name, measurement, choice, settings))
     else:
         _print(card.name, measurement, choice, settings)
     own = config_paths()[1]
     if write:
+        config.with_overrides(settings)  # a key that is locked is not for this file
         write_settings(own, settings)
         note(f"wrote {own}")
         tell_overridden(settings, reload())

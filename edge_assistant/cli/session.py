@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
@@ -52,6 +52,7 @@ def running(
         EdgeAssistantError: a model, a device or the events' file is not to be had, or that file
             could not be written to the end of the conversation.
     """
+    from edge_assistant.gpio.panel import panel
     from edge_assistant.pipeline.assistant import Assistant
     from edge_assistant.trace import EventLog
 
@@ -62,8 +63,20 @@ def running(
     watcher = Thread(target=_show, args=(assistant.events(), watch), name="show", daemon=True)
     watcher.start()
     try:
-        in_worker(lambda _token: assistant.start(), "start")
-        yield assistant
+        with panel(
+            config.gpio,
+            assistant.events(),
+            assistant.press,
+            assistant.release,
+            is_push=config.turns.listen == "push",
+        ):
+            in_worker(lambda _token: assistant.start(), "start")
+            yield assistant
+            assistant.stop()
+    except EdgeAssistantError:
+        assistant.stop()
+        say_out_of_order(config, card)
+        raise
     finally:
         assistant.stop()
         watcher.join(_LAST_WORDS_S)
@@ -73,6 +86,24 @@ def running(
             f"{events} could not be written to the end",
             "free some space; `df -h` shows where it is short",
         )
+
+
+def say_out_of_order(config: Config, card: SoundCard) -> None:
+    """Say it on a card that is stopped, where recordings are to say what is wrong: a machine
+    without a screen must not stand there mute."""
+    from edge_assistant.audio.card import SpeaksAlone
+    from edge_assistant.notices.recordings import SAMPLE_RATE, recording
+    from edge_assistant.pipeline.engines import voice_language
+    from edge_assistant.store.store import Store
+
+    if config.turns.notices != "recorded" or not isinstance(card, SpeaksAlone):
+        return
+    try:
+        language = voice_language(config, Store.default())
+    except EdgeAssistantError:  # it may be what is wrong
+        language = config.stt.language
+    with suppress(OSError, RuntimeError):
+        card.speak_alone(recording("out_of_order", language), SAMPLE_RATE)
 
 
 def hold_over_pipe(config: Config, card: PipeCard, events: Path | None) -> None:

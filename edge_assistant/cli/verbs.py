@@ -27,6 +27,7 @@ _VERBS: Final = {
     "config": ("config:config", "Show the configuration, or write a file to edit."),
     "bench": ("bench:bench", "Measure conversations: gaps, pauses, interruptions, and their cost."),
     "compare": ("compare:compare", "Hold models side by side: size, speed, memory, quality."),
+    "prove": ("prove:prove", "Show that a spoken turn used no network, and kept no sound."),
     "doctor": ("doctor:doctor", "Say what is installed, what is missing, and how to mend it."),
 }
 

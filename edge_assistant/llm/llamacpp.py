@@ -214,6 +214,14 @@ class LlamaCpp:
             self._check_open()
             return len(self._tokens(render(messages, self._template)))
 
+    def forget(self) -> None:
+        """Forget every word: the KV cache is overwritten, and the tokens and beginnings of replies
+        that are kept for the next turn go with it."""
+        with self._armed(CancelToken()) as call, self._native_step(call, CancelToken()):
+            self._memory.forget()
+            self._tokens_of.cache_clear()
+            self._begun, self._judged = ([], []), ([], 0.0)
+
     def close(self) -> None:
         """Stop what runs and give the memory back; calling it twice is fine. Any thread."""
         self._is_closed = True

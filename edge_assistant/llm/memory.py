@@ -100,6 +100,12 @@ class TokenMemory:
         if self._native.is_recurrent and self.tokens:
             self._saved = (list(self.tokens), self._native.save())
 
+    def forget(self) -> None:
+        """Hold nothing any more, and overwrite what was held: a cut only marks it as free."""
+        self._native.clear()
+        self.tokens, self._has_logits = [], False
+        self._saved = ([], None)
+
     def state(self) -> memoryview:
         """A copy of what is held, as bytes, for `adopt` in another process."""
         return memoryview(self._native.save()).cast("B")

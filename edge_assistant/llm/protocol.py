@@ -97,6 +97,10 @@ class LanguageModel(Protocol):
         in time."""
         ...
 
+    def forget(self) -> None:
+        """Forget every word of every conversation; the next prompt is evaluated from its start."""
+        ...
+
     def close(self) -> None:
         """Give the memory back; calling it twice is fine."""
         ...

@@ -30,10 +30,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 from edge_assistant.atomic import write_atomically
 from edge_assistant.llm.memory import TokenMemory
+from edge_assistant.places import cache_folder
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -51,8 +50,8 @@ _SUFFIX: Final = ".state"
 
 
 def default_folder() -> Path:
-    """`edge-assistant/states` in the user's cache folder; XDG_CACHE_HOME counts."""
-    return platformdirs.user_cache_path("edge-assistant", appauthor=False) / "states"
+    """`states` in the folder of `places.cache_folder`."""
+    return cache_folder() / "states"
 
 
 class StateFolder:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Final
 
 from msgspec import structs
 
-from edge_assistant.audio.card import SoundCard
+from edge_assistant.audio.card import SoundCard, SpeaksAlone
 from edge_assistant.audio.format import BLOCK_FRAMES, SAMPLE_RATE, Samples, frames_of_ms
 from edge_assistant.cancel import CancelToken
 from edge_assistant.clock import MonotonicClock, SampleClock
@@ -18,11 +18,13 @@ from edge_assistant.config import Config
 from edge_assistant.errors import EdgeAssistantError, PipelineError
 from edge_assistant.llm.history import History
 from edge_assistant.llm.protocol import LanguageModel
+from edge_assistant.notices.phrases import Notice, phrase
 from edge_assistant.pipeline import engines as build
 from edge_assistant.pipeline import warm
 from edge_assistant.pipeline.conductor import Conductor
 from edge_assistant.pipeline.handles import Handles, ReplyHandle
 from edge_assistant.pipeline.loading import Engines, Exercise, load_engines, warm_up
+from edge_assistant.pipeline.notices import Notices
 from edge_assistant.pipeline.wiring import Common, Parts, wire
 from edge_assistant.pipeline.workshop import Workshop
 from edge_assistant.store.store import Store
@@ -46,6 +48,9 @@ RELOADABLE: Final = ("stt", "llm", "tts")
 
 Built = tuple[Recognizer | LanguageModel | Voice, Callable[[Workshop], None]]
 """A new engine, and what puts it in its place."""
+
+UNHEARD: Final = ("microphone-lost", "sound-lost")
+"""Codes of a card whose streams are closed and whose loudspeaker may still be there."""
 
 SETTLE_S: Final = 0.01
 """Longest that a lock-step card waits for the floor: half of its block."""
@@ -86,6 +91,7 @@ class Assistant:
         self._starting = CancelToken()
         self._conductor = Conductor(config.turns, self._broken)
         self._parts: Parts | None = None
+        self._notices = Notices()
 
     # --- life --------------------------------------------------------------------------------
 
@@ -203,10 +209,12 @@ class Assistant:
             The sections that were changed.
 
         Raises:
+            ConfigError: it changes what is locked; nothing was changed.
             EdgeAssistantError: no such model, or it cannot be used; nothing was changed.
         """
         if self._parts is None:
             raise _not_running()
+        self._config.refuse_locked(config)
         workshop = self._parts.workshop
         with self._reconfiguring:
             changed = [n for n in RELOADABLE if getattr(config, n) != getattr(self._config, n)]
@@ -297,7 +305,10 @@ class Assistant:
             report=self._report,
             broken=self._broken,
         )
-        parts = wire(self._config, self._card, engines, common, self._handles.finish)
+        is_recorded = self._config.turns.notices == "recorded"
+        self._notices = Notices(engines.language, is_recorded=is_recorded)
+        self._log.on_broken = self._disk_full
+        parts = wire(self._config, self._card, engines, common, self._handles.finish, self._notices)
         self._parts = parts
         self._log.emit("listening", 0)
         parts.start(self._conductor)
@@ -334,11 +345,36 @@ class Assistant:
             self._closed.set()
         elif isinstance(error, EdgeAssistantError):
             self._report(error)
+            if error.code in UNHEARD and isinstance(self._card, SpeaksAlone):
+                self._speak_alone(self._card)
         else:
             self._report(PipelineError("card-failed", f"The card failed: {error}", "restart"))
 
+    def _speak_alone(self, card: SpeaksAlone) -> None:
+        """Say that the microphone is gone: without it no tick comes, and the floor stands still."""
+        sound = self._notices.sound(phrase("microphone_lost", self._notices.language))
+        if sound is not None:
+            card.speak_alone(sound, SAMPLE_RATE)
+
     def _back(self) -> None:
         self._log.emit("device_back", self._clock.now_frames(), card=self._card.name)
+        self._announce("sound_back")
+
+    def _disk_full(self) -> None:
+        self._report(
+            PipelineError(
+                "events-incomplete",
+                "The file of the events cannot be written any more.",
+                "free some space; `df -h` shows where it is short",
+            )
+        )
+        self._announce("disk_full")
+
+    def _announce(self, name: Notice) -> None:
+        """Say what is wrong as soon as nobody else speaks, where recordings are to say it."""
+        if self._notices.is_recorded:
+            with suppress(PipelineError):  # stopped, or so much to say that it is no news
+                self.say(phrase(name, self._notices.language))
 
     def _report(self, error: EdgeAssistantError) -> None:
         self._log.emit(

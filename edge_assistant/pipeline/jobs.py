@@ -107,6 +107,20 @@ class SwapJob(Generic[Engine]):
         return CancelToken()
 
 
-SttChannel = Channel[TranscribeJob | PartialJob | SwapJob[Recognizer]]
-LlmChannel = Channel[AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]]
-TtsChannel = Channel[SpeakJob | SwapJob[Voice]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetJob:
+    """Forget what anybody said: the user has gone."""
+
+    @property
+    def token(self) -> CancelToken:
+        """Nobody's, as for `SwapJob`: what is to be forgotten is forgotten."""
+        return CancelToken()
+
+
+SttJob = TranscribeJob | PartialJob | SwapJob[Recognizer] | ForgetJob
+LlmJob = AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel] | ForgetJob
+TtsJob = SpeakJob | SwapJob[Voice] | ForgetJob
+
+SttChannel = Channel[SttJob]
+LlmChannel = Channel[LlmJob]
+TtsChannel = Channel[TtsJob]

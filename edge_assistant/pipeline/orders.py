@@ -15,6 +15,7 @@ from edge_assistant.pipeline.attempt import Attempt, Cut, Heard, latency_segment
 from edge_assistant.pipeline.channel import Channel
 from edge_assistant.pipeline.jobs import (
     AnswerJob,
+    ForgetJob,
     JudgeJob,
     LlmChannel,
     PrefillJob,
@@ -23,6 +24,7 @@ from edge_assistant.pipeline.jobs import (
     TranscribeJob,
     TtsChannel,
 )
+from edge_assistant.pipeline.notices import Notices
 from edge_assistant.pipeline.tokens import TokenLedger
 from edge_assistant.trace import EventLog
 from edge_assistant.turns.commands import (
@@ -40,6 +42,7 @@ from edge_assistant.turns.commands import (
     OpenTurn,
     PauseTurn,
     ReadAhead,
+    ResetSession,
     ResumeTurn,
     Speak,
     StartDraft,
@@ -55,12 +58,6 @@ from edge_assistant.turns.events import (
     ReplyFailed,
     Yielded,
 )
-
-NOTICES = {
-    "stt": "Sorry, I could not make out what you said.",
-    "llm": "Sorry, I could not think of an answer.",
-}
-"""What is said instead of a reply, by the stage that failed. A failing voice can say nothing."""
 
 OnFinished = Callable[[int | None, int | None, Outcome, str], None]
 """(request, turn, outcome, heard): a turn is over, or a request will never become one."""
@@ -84,11 +81,13 @@ class Orders:
         frame_at: Callable[[float], int],
         post: Callable[[Event], None],
         on_finished: OnFinished,
+        notices: Notices | None = None,
     ) -> None:
         self._playout, self._history, self._log, self._clock = playout, history, log, clock
         self._judge, self._stt, self._llm, self._tts = judge, stt, llm, tts
         self._tokens = tokens
         self._frame_at, self._post, self._on_finished = frame_at, post, on_finished
+        self._notices = notices or Notices()
         self._attempts: dict[Key, Attempt] = {}
         self._ends: dict[int, tuple[int, int]] = {}
         """turn -> (ended, paused) frames of the user's speech."""
@@ -146,6 +145,8 @@ class Orders:
                 self._finish(command, now)
             case DropRequest():
                 self._on_finished(command.request, None, Outcome.STOPPED, "")
+            case ResetSession():
+                self._reset_session(now)
             case _:
                 assert_never(command)
 
@@ -201,7 +202,8 @@ class Orders:
             self._tokens.open(command.turn)
             self._send(self._llm.offer(AnswerJob(attempt=attempt)), attempt, "llm")
             return
-        self._say(attempt, [command.text])
+        if not self._notices.play(attempt, command.text, self._playout, self._log, self._clock):
+            self._say(attempt, [command.text])
 
     def _say(self, attempt: Attempt, clauses: list[str]) -> None:
         attempt.clauses.extend(clauses)
@@ -224,12 +226,7 @@ class Orders:
 
     def _send(self, taken: bool, attempt: Attempt, stage: str) -> None:
         if not taken:
-            error = EdgeAssistantError(
-                "stage-stalled",
-                f"{stage} has not taken up its work; its channel is full.",
-                "choose a smaller model: `edge-assistant models list`",
-            )
-            self.failed(stage, attempt, error)
+            self.failed(stage, attempt, _stalled(stage))
 
     def _commit(self, command: Commit, now: int) -> None:
         attempt = self._attempt((command.turn, command.draft))
@@ -280,6 +277,21 @@ class Orders:
         self._on_finished(request, command.turn, command.outcome, heard)
         if command.outcome in (Outcome.ANSWERED, Outcome.INTERRUPTED):
             self.prefill()
+
+    def _reset_session(self, now: int) -> None:
+        """Forget what was said, here and in every engine that keeps some of it."""
+        exchanges = len(self._history.exchanges)
+        self._history.replace(())
+        self._heard.clear()
+        self._cut = None
+        self._idle_token.cancel("the user has gone")
+        self._ahead.stop("the user has gone")
+        channels = {"stt": self._stt, "llm": self._llm, "tts": self._tts}
+        for stage, channel in channels.items():
+            if not channel.offer(ForgetJob()):  # type: ignore[attr-defined]
+                self._tell(_stalled(stage), stage)
+        self._log.emit("session_reset", now, exchanges=exchanges)
+        self.prefill()
 
     def prefill(self) -> None:
         """Let the model take in the history while nobody waits; this also cuts its cache to it."""
@@ -350,21 +362,34 @@ class Orders:
 
     def failed(self, stage: str, attempt: Attempt, error: EdgeAssistantError) -> None:
         """A stage failed on this attempt; called on that stage's thread."""
+        self._tell(error, stage, attempt.turn)
+        notice = self._notices.instead_of_reply(stage)
+        self._post(
+            ReplyFailed(
+                turn=attempt.turn,
+                draft=attempt.draft,
+                notice=notice,
+                audible=attempt.has_audio,
+                # A voice that fails has the rest to say too; if a recording can say it, none waits.
+                pending=attempt.is_on_its_way and not (stage == "tts" and notice),
+            )
+        )
+
+    def _tell(self, error: EdgeAssistantError, stage: str, turn: int | None = None) -> None:
         self._log.emit(
             "error",
             self._clock.now_frames(),
-            attempt.turn,
+            turn,
             code=error.code,
             message=error.message,
             hint=error.hint,
             stage=stage,
         )
-        self._post(
-            ReplyFailed(
-                turn=attempt.turn,
-                draft=attempt.draft,
-                notice=NOTICES.get(stage, ""),
-                audible=attempt.has_audio,
-                pending=attempt.is_on_its_way,
-            )
-        )
+
+
+def _stalled(stage: str) -> EdgeAssistantError:
+    return EdgeAssistantError(
+        "stage-stalled",
+        f"{stage} has not taken up its work; its channel is full.",
+        "choose a smaller model: `edge-assistant models list`",
+    )

@@ -13,11 +13,11 @@ from edge_assistant.audio.resample import Resampler
 from edge_assistant.clock import SampleClock
 from edge_assistant.errors import GenerationError
 from edge_assistant.pipeline.attempt import Attempt
-from edge_assistant.pipeline.jobs import SpeakJob, SwapJob
+from edge_assistant.pipeline.jobs import ForgetJob, SwapJob, TtsJob
 from edge_assistant.pipeline.scheduler import Scheduler
 from edge_assistant.trace import EventLog
 from edge_assistant.tts.normalise import speakable
-from edge_assistant.tts.protocol import Voice
+from edge_assistant.tts.protocol import Forgetful, Voice
 
 RECENT_CLAUSES: Final = 6
 """The voice is ahead of the loudspeaker by some clauses; an echo repeats one of these."""
@@ -44,7 +44,12 @@ class Speaker:
         self._language = language
         self._recent: tuple[str, ...] = ()
 
-    def handle(self, job: SpeakJob | SwapJob[Voice]) -> None:
+    def handle(self, job: TtsJob) -> None:
+        if isinstance(job, ForgetJob):
+            if isinstance(self.engine, Forgetful):
+                self.engine.forget()
+            self._recent = ()
+            return
         if isinstance(job, SwapJob):
             self.engine.close()
             self.engine, self._language = job.engine, job.language

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,8 @@ from edge_assistant.llm.sentences import SentenceSplitter
 from edge_assistant.pipeline.attempt import Attempt
 from edge_assistant.pipeline.jobs import (
     AnswerJob,
+    ForgetJob,
+    LlmJob,
     Post,
     PrefillJob,
     ReadJob,
@@ -53,11 +56,15 @@ class Thinker:
         self._clock = clock
         self._scheduler = scheduler
 
-    def handle(self, job: AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]) -> None:
+    def handle(self, job: LlmJob) -> None:
         match job:
             case SwapJob():
                 self.engine.close()
                 self.engine, self._system_prompt = job.engine, job.system_prompt
+                self.tell_prompt()
+            case ForgetJob():
+                with self._at_work(None):
+                    self.engine.forget()
             case PrefillJob():
                 self._scheduler.give_threads(self.engine, Work.IDLE_PREFILL)
                 messages = self._messages(None)
@@ -71,6 +78,12 @@ class Thinker:
                     self.engine.end_probability(messages, job.token)
             case AnswerJob():
                 self._answer(job.attempt)
+
+    def tell_prompt(self) -> None:
+        """Say by its hash what the model is told before the conversation: whoever has locked the
+        prompt can see that it is this one, and the log need not hold it."""
+        digest = hashlib.sha256(self._system_prompt.encode(errors="surrogatepass")).hexdigest()
+        self._log.emit("prompt", self._clock.now_frames(), sha256=digest)
 
     @contextmanager
     def _at_work(self, turn: int | None, *, draft_of: int | None = None) -> Iterator[None]:

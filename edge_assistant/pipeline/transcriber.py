@@ -7,9 +7,9 @@ from collections.abc import Callable
 from edge_assistant.audio.format import SAMPLE_RATE
 from edge_assistant.clock import SampleClock
 from edge_assistant.llm.prompt import SENTENCE_ENDS
-from edge_assistant.pipeline.jobs import PartialJob, Post, SwapJob, TranscribeJob
+from edge_assistant.pipeline.jobs import ForgetJob, PartialJob, Post, SttJob, SwapJob, TranscribeJob
 from edge_assistant.pipeline.scheduler import Scheduler, Work
-from edge_assistant.stt.protocol import Recognizer
+from edge_assistant.stt.protocol import Forgetful, Recognizer
 from edge_assistant.stt.running import Heard, RunningText, RunningTranscript
 from edge_assistant.trace import EventLog
 from edge_assistant.turns.events import PartialTranscribed, Transcribed
@@ -37,17 +37,22 @@ class Transcriber:
         spoken: Callable[[], str],
     ) -> None:
         self.engine = recognizer
+        self._heard = heard
         self._running = RunningTranscript(heard)
         self._heard_last: tuple[_Range, RunningText] | None = None
         """The pass before: a draft may want what a look at the same sound has just found."""
         self._scheduler, self._spoken = scheduler, spoken
         self._post, self._log, self._clock = post, log, clock
 
-    def handle(self, job: TranscribeJob | PartialJob | SwapJob[Recognizer]) -> None:
+    def handle(self, job: SttJob) -> None:
         match job:
             case SwapJob():
                 self.engine.close()
                 self.engine, self._heard_last = job.engine, None
+            case ForgetJob():
+                if isinstance(self.engine, Forgetful):
+                    self.engine.forget()
+                self._running, self._heard_last = RunningTranscript(self._heard), None
             case PartialJob():
                 self._look(job)
             case TranscribeJob():

@@ -18,6 +18,7 @@ from edge_assistant.pipeline.ears import Ears
 from edge_assistant.pipeline.hearing import EchoLog, make_ears, open_canceller
 from edge_assistant.pipeline.load import LoadSensor, available_cores
 from edge_assistant.pipeline.loading import Engines
+from edge_assistant.pipeline.notices import Notices
 from edge_assistant.pipeline.orders import OnFinished, Orders
 from edge_assistant.pipeline.scheduler import Scheduler
 from edge_assistant.pipeline.workshop import Workshop
@@ -67,7 +68,12 @@ class Parts:
 
 
 def wire(
-    config: Config, card: SoundCard, engines: Engines, common: Common, on_finished: OnFinished
+    config: Config,
+    card: SoundCard,
+    engines: Engines,
+    common: Common,
+    on_finished: OnFinished,
+    notices: Notices,
 ) -> Parts:
     """All parts, connected; nothing runs yet. The workshop closes the engines.
 
@@ -104,14 +110,19 @@ def wire(
         playout=playout,
         ears=ears,
         workshop=workshop,
-        orders=_orders(workshop, playout, ears, common, on_finished),
+        orders=_orders(workshop, playout, ears, common, on_finished, notices),
         xruns=XrunLog(card, ears, playout, log, clock),
         echo_log=EchoLog(echo, log, clock),
     )
 
 
 def _orders(
-    workshop: Workshop, playout: Playout, ears: Ears, common: Common, on_finished: OnFinished
+    workshop: Workshop,
+    playout: Playout,
+    ears: Ears,
+    common: Common,
+    on_finished: OnFinished,
+    notices: Notices,
 ) -> Orders:
     return Orders(
         playout=playout,
@@ -126,6 +137,7 @@ def _orders(
         frame_at=ears.frame_at,
         post=common.conductor.post,
         on_finished=on_finished,
+        notices=notices,
     )
 
 

@@ -12,14 +12,18 @@ from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline.attempt import Attempt
 from edge_assistant.pipeline.jobs import (
     AnswerJob,
+    ForgetJob,
     JudgeJob,
+    LlmJob,
     PartialJob,
     Post,
     PrefillJob,
     ReadJob,
     SpeakJob,
+    SttJob,
     SwapJob,
     TranscribeJob,
+    TtsJob,
 )
 from edge_assistant.pipeline.judge import Judge
 from edge_assistant.pipeline.loading import Engines
@@ -46,6 +50,7 @@ AnyJob = (
     | SwapJob[Recognizer]
     | SwapJob[LanguageModel]
     | SwapJob[Voice]
+    | ForgetJob
 )
 
 
@@ -90,12 +95,8 @@ class Workshop:
             scheduler=scheduler,
             spoken=self._speaker.recent,
         )
-        self.stt: Stage[TranscribeJob | PartialJob | SwapJob[Recognizer]] = Stage(
-            "stt", self._transcriber.handle, self._failed, capacity=8
-        )
-        self.tts: Stage[SpeakJob | SwapJob[Voice]] = Stage(
-            "tts", self._speaker.handle, self._failed, capacity=32
-        )
+        self.stt: Stage[SttJob] = Stage("stt", self._transcriber.handle, self._failed, capacity=8)
+        self.tts: Stage[TtsJob] = Stage("tts", self._speaker.handle, self._failed, capacity=32)
         self._thinker = Thinker(
             engines.llm,
             history=history,
@@ -107,13 +108,12 @@ class Workshop:
             clock=clock,
             scheduler=scheduler,
         )
-        self.llm: Stage[AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]] = Stage(
-            "llm", self._thinker.handle, self._failed, capacity=8
-        )
+        self.llm: Stage[LlmJob] = Stage("llm", self._thinker.handle, self._failed, capacity=8)
 
     def start(self, on_attempt_failed: OnAttemptFailed) -> None:
         """Start the threads; `on_attempt_failed` is called on the thread of the failing stage."""
         self._on_attempt_failed = on_attempt_failed
+        self._thinker.tell_prompt()
         for stage in (self.judge, self.stt, self.llm, self.tts):
             if stage is not None:
                 stage.start()

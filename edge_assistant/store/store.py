@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_assistant.errors import ModelError, ModelIncompatible, ModelNotFound
+from edge_assistant.places import data_folder
 from edge_assistant.store.adding import Adder, Told, discard
 from edge_assistant.store.catalog import Catalog, unknown_model
 from edge_assistant.store.checks import check_file, expected_form
@@ -44,12 +45,10 @@ class ModelStatus:
 
 
 def default_root() -> Path:
-    """Return EDGE_ASSISTANT_MODELS_DIR, or `edge-assistant/models` in the user's data folder."""
+    """Return EDGE_ASSISTANT_MODELS_DIR, or `models` in the folder of `places.data_folder`."""
     if override := os.environ.get("EDGE_ASSISTANT_MODELS_DIR"):
         return Path(override).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("edge-assistant", appauthor=False)) / "models"
+    return data_folder() / "models"
 
 
 class Store:

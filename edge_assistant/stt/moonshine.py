@@ -99,6 +99,10 @@ class MoonshineRecognizer:
             text=" ".join(each.text for each in segments), segments=tuple(segments), language="en"
         )
 
+    def forget(self) -> None:
+        """Guess nothing from what was said before."""
+        self._last = (np.zeros(0, dtype=np.float32), [])
+
     def close(self) -> None:
         """Give the memory back; calling it twice is fine."""
         self._encoder = None

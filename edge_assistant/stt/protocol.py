@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edge_assistant.audio.format import Samples
 from edge_assistant.cancel import CancelToken
@@ -46,4 +46,13 @@ class Recognizer(Protocol):
 
     def close(self) -> None:
         """Give the memory back; calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A recogniser that keeps some of what it has heard."""
+
+    def forget(self) -> None:
+        """Keep nothing of what was said so far; on the `stt` thread."""
         ...

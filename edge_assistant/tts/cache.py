@@ -58,6 +58,11 @@ class CachedVoice:
         if len(text) <= MOST_CHARS:
             self._keep(text, tuple(made))
 
+    def forget(self) -> None:
+        """Drop all phrases: one may hold what somebody said of himself."""
+        self._phrases.clear()
+        self.size_bytes = 0
+
     def close(self) -> None:
         self._phrases.clear()
         self.size_bytes = 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_assistant.cancel import CancelToken
 from edge_assistant.errors import SynthesisError
-from edge_assistant.tts.protocol import SpeechChunk, Voice, WordMark
+from edge_assistant.tts.protocol import Forgetful, SpeechChunk, Voice, WordMark
 
 
 class FallbackVoice:
@@ -58,6 +58,12 @@ class FallbackVoice:
             yield _moved(
                 at_rate(chunk, self._backup.sample_rate, self.sample_rate), by_chars=spoken_chars
             )
+
+    def forget(self) -> None:
+        """What the two keep is dropped."""
+        for voice in (self._primary, self._backup):
+            if isinstance(voice, Forgetful):
+                voice.forget()
 
     def close(self) -> None:
         self._failed_token = None

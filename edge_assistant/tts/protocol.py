@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edge_assistant.audio.format import Samples
 from edge_assistant.cancel import CancelToken
@@ -65,4 +65,13 @@ class Voice(Protocol):
 
     def close(self) -> None:
         """Give the memory back; calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A voice that keeps some of what it has spoken."""
+
+    def forget(self) -> None:
+        """Keep nothing of what was spoken so far; on the `tts` thread."""
         ...

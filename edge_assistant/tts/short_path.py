@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from edge_assistant.places import temporary_folder
+
 LONGEST_BYTES: Final = 140
 """espeak-ng appends names like `/lang/gmw/en-US` to it (N_PATH_HOME is 160 on Linux and macOS)."""
 
@@ -22,7 +24,7 @@ def short_path(folder: Path) -> Path:
     if len(os.fsencode(folder)) <= LONGEST_BYTES:
         return folder
     try:
-        home = tempfile.TemporaryDirectory(prefix="espeak-")
+        home = tempfile.TemporaryDirectory(prefix="espeak-", dir=temporary_folder())
         link = Path(home.name) / "espeak-ng-data"
         link.symlink_to(folder, target_is_directory=True)
     except OSError:

@@ -184,6 +184,11 @@ class DropRequest:
     request: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetSession:
+    """The user has gone: forget the conversation, and what the engines keep of it."""
+
+
 Command = (
     OpenTurn
     | PauseTurn
@@ -204,4 +209,5 @@ Command = (
     | Yield
     | FinishTurn
     | DropRequest
+    | ResetSession
 )

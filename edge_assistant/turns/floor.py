@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from edge_assistant.audio.format import frames_of_ms
-from edge_assistant.turns import listening, overlap, partials, replying
+from edge_assistant.turns import listening, overlap, partials, replying, session
 from edge_assistant.turns.commands import Answer, Commit, EndTurn, FinishTurn, Speak
 from edge_assistant.turns.events import (
     Event,
@@ -59,7 +59,9 @@ def step(state: State, event: Event, rules: Settings) -> Step:
         return _deaf(state, event), ()
     match event:
         case Tick():
-            return _tick(replace(state, now_frames=event.at_frames), event, rules)
+            state, commands = _tick(replace(state, now_frames=event.at_frames), event, rules)
+            state, forgotten = session.watch(state, rules)
+            return state, (*commands, *forgotten)
         case SpeechOnset():
             return duck_if_speaking(replace(state, onset_frames=event.at_frames), rules)
         case OnsetDropped():
@@ -185,7 +187,8 @@ def _start_request(state: State) -> Step:
     turn = state.next_turn
     kind = Answer if request.answer else Speak
     begin = kind(turn=turn, draft=1, text=request.text, request=request.request)
-    reply = Reply(turn=turn, draft=1, phase=ReplyPhase.COMMITTED)
+    is_announcement = not request.answer
+    reply = Reply(turn=turn, draft=1, phase=ReplyPhase.COMMITTED, is_announcement=is_announcement)
     state = replace(state, next_turn=turn + 1, reply=reply, requests=tuple(rest))
     return state, (begin, Commit(turn=turn, draft=1))
 

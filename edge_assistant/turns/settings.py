@@ -156,6 +156,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     thrown away if the user goes on; its words help to judge whether it is over. Or only then
     (`endpoint`)."""
 
+    notices: Literal["voice", "recorded"] = "voice"
+    """How the assistant says that something is wrong. `voice`: as a reply, so not where the voice
+    itself fails. `recorded`: in phrases that need no model (English, German, French, Spanish,
+    Italian, Dutch), also that the voice fails, the microphone is gone, the disk is full or that it
+    cannot start."""
+
+    reset_after_idle_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    """Where nobody has been answered for so long and nobody speaks, the conversation is forgotten:
+    the next to speak is somebody else, who must not meet the words of the one before. 0: never."""
+
     max_drafts: Annotated[int, Meta(ge=0, le=100)] = 30
     """Attempts in one turn of the user; who pauses more often is answered once the turn is over."""
 

@@ -103,6 +103,8 @@ class Reply:
     """Its transcript was made so soon that silence was put behind the last word."""
     failed: bool = False
     """A stage failed on this turn: what is spoken is a notice, or only a part."""
+    is_announcement: bool = False
+    """Spoken for a program, and in answer to nobody: it keeps no session alive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,9 @@ class State:
     awake_until_frames: int = 0
     """Until here a turn need not begin with the wake phrase: it was said on its own just before."""
     requests: tuple[Requested, ...] = ()
+    session_frames: int | None = None
+    """When somebody was last answered, or began to speak at all; None where there is nothing to
+    forget, or nothing is ever forgotten."""
 
     @property
     def is_idle(self) -> bool:

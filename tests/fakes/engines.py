@@ -142,6 +142,10 @@ class FakeLlm:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return len(_tokens(messages)) + 1
 
+    def forget(self) -> None:
+        self.stats = replace(NO_STATS, dropped_tokens=len(self.held))
+        self.held = []
+
     def _hold(self, prompt: list[str]) -> None:
         pairs = zip(self.held, prompt, strict=False)
         reused = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

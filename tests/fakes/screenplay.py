@@ -24,24 +24,24 @@ from edge_assistant.cancel import CancelToken
 from edge_assistant.clock import SampleClock
 from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.llm.history import History
-from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline.attempt import Attempt
 from edge_assistant.pipeline.channel import Channel
 from edge_assistant.pipeline.jobs import (
     AnswerJob,
+    ForgetJob,
     JudgeJob,
+    LlmChannel,
     PartialJob,
-    PrefillJob,
-    ReadJob,
     SpeakJob,
+    SttChannel,
     SwapJob,
     TranscribeJob,
+    TtsChannel,
 )
 from edge_assistant.pipeline.orders import Orders
 from edge_assistant.pipeline.tokens import TokenLedger
-from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog
-from edge_assistant.tts.protocol import SpeechChunk, Voice, WordMark
+from edge_assistant.tts.protocol import SpeechChunk, WordMark
 from edge_assistant.turns.commands import Command, FinishTurn
 from edge_assistant.turns.events import (
     Event,
@@ -109,9 +109,9 @@ class Screenplay:
         self.history = History()
         self._sample_clock = SampleClock(SAMPLE_RATE, 0, self.clock)
         self._judge: Channel[JudgeJob] = Channel(4)
-        self._stt: Channel[TranscribeJob | PartialJob | SwapJob[Recognizer]] = Channel(8)
-        self._llm: Channel[AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]] = Channel(8)
-        self._tts: Channel[SpeakJob | SwapJob[Voice]] = Channel(32)
+        self._stt: SttChannel = Channel(8)
+        self._llm: LlmChannel = Channel(8)
+        self._tts: TtsChannel = Channel(32)
         self.orders = Orders(
             playout=self.playout,
             history=self.history,
@@ -271,7 +271,7 @@ class Screenplay:
             if self.probability is not None:
                 self._later(self.judge_ms, judging.token, self._judged, judging)
         for hearing in _jobs(self._stt):
-            if isinstance(hearing, SwapJob):
+            if isinstance(hearing, SwapJob | ForgetJob):
                 continue
             heard = (hearing.from_frames, hearing.to_frames, hearing.pad_frames, hearing.breaks)
             if isinstance(hearing, TranscribeJob):

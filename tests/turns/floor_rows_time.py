@@ -270,7 +270,7 @@ TIME = [
         then=State(
             now_frames=at(1_010),
             next_turn=2,
-            reply=Reply(turn=1, draft=1, phase=ReplyPhase.COMMITTED),
+            reply=Reply(turn=1, draft=1, phase=ReplyPhase.COMMITTED, is_announcement=True),
             requests=(ASK,),
         ),
         orders=(Speak(turn=1, draft=1, text="tea is ready", request=7), COMMIT),

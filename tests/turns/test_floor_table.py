@@ -15,6 +15,7 @@ from tests.turns.floor_rows_ahead import AHEAD_ROWS
 from tests.turns.floor_rows_dip import DIP_ROWS
 from tests.turns.floor_rows_mended import MENDED
 from tests.turns.floor_rows_reply import FAILURES, PLAYBACK, WORDS
+from tests.turns.floor_rows_session import SESSION
 from tests.turns.floor_rows_time import TIME
 from tests.turns.floor_rows_user import KEY, SPEECH
 from tests.turns.floor_situations import AFTER, BEFORE, Situation, name_of
@@ -24,7 +25,18 @@ from tests.turns.floor_table import COMMAND, page
 PAGE = Path(__file__).parents[2] / "docs" / "floor.md"
 
 
-ROWS = [*TIME, *SPEECH, *KEY, *WORDS, *PLAYBACK, *FAILURES, *AHEAD_ROWS, *DIP_ROWS, *MENDED]
+ROWS = [
+    *TIME,
+    *SPEECH,
+    *KEY,
+    *WORDS,
+    *PLAYBACK,
+    *FAILURES,
+    *AHEAD_ROWS,
+    *DIP_ROWS,
+    *MENDED,
+    *SESSION,
+]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)

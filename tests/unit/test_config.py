@@ -13,6 +13,7 @@ import pytest
 from edge_assistant import config as configuration
 from edge_assistant.config import Config, dump, load, load_profile, profiles, template
 from edge_assistant.errors import ConfigError
+from edge_assistant.layers import MAX_FILE_BYTES
 from edge_assistant.store.catalog import Catalog
 
 
@@ -163,7 +164,7 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
     absent = tmp_path / "absent.toml"
     latin = tmp_path / "latin.toml"
     latin.write_bytes("[llm]\nmodel = 'é'\n".encode("latin-1"))
-    huge = write(tmp_path / "huge.toml", "# " + "x" * configuration.MAX_FILE_BYTES)
+    huge = write(tmp_path / "huge.toml", "# " + "x" * MAX_FILE_BYTES)
     assert refused(absent).code == "config-unreadable"
     assert refused(tmp_path).code == "config-unreadable"
     assert refused(latin).code == "config-not-toml"

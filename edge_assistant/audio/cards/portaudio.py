@@ -11,13 +11,14 @@ from contextlib import ExitStack
 from typing import Final
 
 from edge_assistant.audio.card import OnCapture, OnLost, OnPlayback, Xruns
+from edge_assistant.audio.cards.alone import play_alone
 from edge_assistant.audio.cards.devices import NOUN, Kind, load_sounddevice
 from edge_assistant.audio.cards.limited import CallHung, LimitedCalls
 from edge_assistant.audio.cards.pulse import Move, PulseRoutes, is_monitor
 from edge_assistant.audio.cards.sides import CaptureSide, PlaybackSide
 from edge_assistant.audio.cards.streams import Port, Streams, choose_port, restart_portaudio
 from edge_assistant.audio.cards.watchdog import Loss, Watchdog
-from edge_assistant.audio.format import SAMPLE_RATE
+from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant.audio.settings import Settings
 from edge_assistant.errors import AudioError, DeviceLost, DeviceNotFound
 
@@ -172,6 +173,27 @@ class PortAudioCard:
             _LOGGER.warning("PortAudio hangs; its thread is left behind")
             # sounddevice would call into the hung library once more when Python exits
             atexit.unregister(self._sounddevice._exit_handler)
+
+    def speak_alone(self, samples: Samples, sample_rate: int) -> bool:
+        """See `audio.card.SpeaksAlone`; ends early when the card is stopped meanwhile."""
+        watchdog = self._watchdog
+        if self._streams is not None:
+            return False
+
+        def play() -> bool:
+            return play_alone(
+                self._sounddevice,
+                self._settings.output_device,
+                samples,
+                sample_rate,
+                lambda: self._watchdog is watchdog,
+            )
+
+        try:
+            return self._calls.run(play, len(samples) / sample_rate + _CLOSE_LIMIT_S * 3)
+        except AudioError as error:
+            _LOGGER.info("The loudspeaker does not play alone: %s", error)
+            return False
 
     # What follows runs on `card-watchdog`, but for `_open`, which LimitedCalls puts on a thread.
 

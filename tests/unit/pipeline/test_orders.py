@@ -8,23 +8,23 @@ from edge_assistant.audio.format import SAMPLE_RATE
 from edge_assistant.audio.playout import Key, Playout
 from edge_assistant.clock import MonotonicClock, SampleClock
 from edge_assistant.llm.history import Exchange, History
-from edge_assistant.llm.protocol import LanguageModel
 from edge_assistant.pipeline.attempt import Attempt
 from edge_assistant.pipeline.channel import Channel
 from edge_assistant.pipeline.jobs import (
     AnswerJob,
+    LlmChannel,
     PartialJob,
     PrefillJob,
     ReadJob,
     SpeakJob,
-    SwapJob,
+    SttChannel,
     TranscribeJob,
+    TtsChannel,
 )
 from edge_assistant.pipeline.orders import Orders
 from edge_assistant.pipeline.tokens import TokenLedger
-from edge_assistant.stt.protocol import Recognizer
 from edge_assistant.trace import EventLog
-from edge_assistant.tts.protocol import SpeechChunk, Voice, WordMark
+from edge_assistant.tts.protocol import SpeechChunk, WordMark
 from edge_assistant.turns.commands import (
     Answer,
     Command,
@@ -54,9 +54,9 @@ class Desk:
         self.history = History()
         self.log = EventLog()
         self.stream = self.log.subscribe()
-        self.stt: Channel[TranscribeJob | PartialJob | SwapJob[Recognizer]] = Channel(8)
-        self.llm: Channel[AnswerJob | PrefillJob | ReadJob | SwapJob[LanguageModel]] = Channel(8)
-        self.tts: Channel[SpeakJob | SwapJob[Voice]] = Channel(32)
+        self.stt: SttChannel = Channel(8)
+        self.llm: LlmChannel = Channel(8)
+        self.tts: TtsChannel = Channel(32)
         self.tokens = TokenLedger()
         self.finished: list[tuple[int | None, int | None, Outcome, str]] = []
         self.orders = Orders(

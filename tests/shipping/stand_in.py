@@ -1,0 +1,218 @@
+"""Stands in for the assistant: the command line of `converse`, its events, and a breach on demand.
+
+    python stand_in.py BREACH converse USER.wav REPLY.wav --events EVENTS --config FILE
+
+Real sockets, real files; only the conversation is made up.
+"""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import json
+import lzma
+import mmap
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import wave
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_assistant.audio.format import Samples
+
+TRANSCRIPT = "what is a pineapple and an umbrella"
+INET = "import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM)"
+
+
+def heard(user: Path, rate: int = 16_000) -> Samples:
+    from edge_assistant.audio.files import read_sound
+
+    return read_sound(user, rate)
+
+
+def encode(path: str | Path, samples: Samples, rate: int, kind: str) -> None:
+    import soundfile  # here: most breaches of the network are quicker without it
+
+    soundfile.write(path, samples, rate, format=kind)
+
+
+def pcm(user: Path, rate: int = 16_000) -> bytes:
+    return (heard(user, rate) * 32_767).astype("<i2").tobytes()
+
+
+def connect_inet() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+        client.connect_ex(("127.0.0.1", 9))
+
+
+def in_a_thread() -> None:
+    thread = threading.Thread(target=connect_inet)
+    thread.start()
+    thread.join()
+
+
+def in_a_grandchild() -> None:
+    inner = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {INET!r}], check=True)"
+    subprocess.run([sys.executable, "-c", inner], check=True)
+
+
+def lookup(name: str) -> None:
+    with suppress(OSError):
+        socket.getaddrinfo(name, 80)
+
+
+def to_a_daemon() -> None:
+    """A local program that has a network could be asked instead."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/broker")
+        server.listen(1)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{folder}/broker")
+
+
+def is_cut_off() -> bool:
+    return len(Path("/proc/self/net/dev").read_text().splitlines()) == 3
+
+
+def write_wav(user: Path) -> None:
+    encode(Path.home() / "last.wav", heard(user), 16_000, "WAV")
+
+
+def write_renamed(user: Path) -> None:
+    write_wav(user)
+    (Path.home() / "last.wav").rename("model.gguf")
+
+
+def write_zip(user: Path) -> None:
+    with zipfile.ZipFile("x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", pcm(user))
+
+
+def write_database(user: Path) -> None:
+    with sqlite3.connect("memory.db") as database:
+        database.execute("CREATE TABLE t (a TEXT, b BLOB)")
+        database.execute("INSERT INTO t VALUES ('turn', ?)", (pcm(user),))
+
+
+def write_and_remove(user: Path) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(pcm(user))
+        file.flush()
+
+
+def map_and_remove(user: Path) -> None:
+    data = pcm(user)
+    with tempfile.NamedTemporaryFile() as file:
+        os.ftruncate(file.fileno(), len(data))
+        with mmap.mmap(file.fileno(), len(data)) as memory:
+            memory[:] = data
+
+
+def write_far_away(user: Path) -> None:
+    """Outside of the turn's own folders; the test removes it."""
+    Path(os.environ["FAR_AWAY"]).write_bytes(pcm(user))
+
+
+def write_shared_memory(user: Path) -> None:
+    name = Path("/dev/shm") / os.environ["FAR_AWAY"].replace("/", "_")
+    name.write_bytes(pcm(user))
+
+
+def write_stereo(user: Path) -> None:
+    import numpy as np
+
+    left = np.frombuffer(pcm(user), dtype="<i2")
+    other = np.random.default_rng(1).integers(-20_000, 20_000, len(left)).astype("<i2")
+    Path("stereo").write_bytes(np.stack([other, left], axis=1).tobytes())
+
+
+def write_numbers(user: Path) -> None:
+    Path("trace.json").write_text(json.dumps([round(float(x), 5) for x in heard(user)]))
+
+
+def put(name: str, data: bytes) -> None:
+    Path(name).write_bytes(data)
+
+
+BREACHES: dict[str, Callable[[Path], object]] = {
+    "none": lambda user: None,
+    "inet": lambda user: connect_inet(),
+    "inet6": lambda user: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close(),
+    "packet": lambda user: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
+    "netlink": lambda user: socket.if_nameindex(),
+    "thread": lambda user: in_a_thread(),
+    "grandchild": lambda user: in_a_grandchild(),
+    "lookup": lambda user: lookup("example.org"),
+    "lookup of localhost": lambda user: lookup("localhost"),
+    "daemon": lambda user: to_a_daemon(),
+    "wav": write_wav,
+    "renamed": write_renamed,
+    "int16": lambda user: put("x.raw", pcm(user)),
+    "odd offset": lambda user: put("x.raw", b"odd" + pcm(user)),
+    "float32": lambda user: put("x.npy", heard(user).tobytes()),
+    "uint8": lambda user: put("x", (heard(user) * 127 + 128).astype("u1").tobytes()),
+    "8 kHz": lambda user: put("x", pcm(user, 8_000)),
+    "22.05 kHz": lambda user: put("x", pcm(user, 22_050)),
+    "48 kHz": lambda user: put("x", pcm(user, 48_000)),
+    "a piece": lambda user: put("x", os.urandom(5000) + pcm(user)[8_000:34_000]),
+    "stereo": write_stereo,
+    "flac": lambda user: encode("x.bin", heard(user, 44_100), 44_100, "FLAC"),
+    "flac at 32 kHz": lambda user: encode("x.bin", heard(user, 32_000), 32_000, "FLAC"),
+    "ogg": lambda user: encode("x.bin", heard(user), 16_000, "OGG"),
+    "mp3": lambda user: encode("x.bin", heard(user), 16_000, "MP3"),
+    "gzip": lambda user: put("x", gzip.compress(pcm(user))),
+    "bzip2": lambda user: put("x", bz2.compress(pcm(user))),
+    "xz": lambda user: put("x", lzma.compress(pcm(user))),
+    "zip": write_zip,
+    "base64": lambda user: put("x.json", b'{"a": "' + base64.b64encode(pcm(user)) + b'"}'),
+    "base64 lines": lambda user: put("x.txt", b"data;" + base64.encodebytes(pcm(user))),
+    "hexadecimal": lambda user: put("x.txt", pcm(user).hex().encode()),
+    "numbers": write_numbers,
+    "database": write_database,
+    "removed": write_and_remove,
+    "mapped and removed": map_and_remove,
+    "far away": write_far_away,
+    "shared memory": write_shared_memory,
+    "words": lambda user: put("x.log", f"INFO heard: {TRANSCRIPT}".encode()),
+    "words in utf-16": lambda user: put("x.log", TRANSCRIPT.encode("utf-16")),
+    "words on stderr": lambda user: print(TRANSCRIPT, file=sys.stderr),
+}
+
+
+def main(breach: str, user: Path, reply: Path, events: str) -> None:
+    BREACHES.get(breach, BREACHES["none"])(user)
+    said = "It is a fruit and a thing against rain."
+    if breach == "another reply" and is_cut_off():
+        said = "I cannot answer that without a network."
+    transcript = "what is it" if breach == "another transcript" and is_cut_off() else TRANSCRIPT
+    if breach == "not repeatable":
+        said += f" {os.getpid()}"
+    with open(events, "wb", buffering=0) as log:  # noqa: PTH123 - as the assistant opens it
+        for event in (
+            {"event": "listening"},
+            {"event": "transcript", "turn": 1, "text": transcript, "final": True},
+            {"event": "reply", "turn": 1, "draft": 1, "text": "A draft that was thrown away."},
+            {"event": "committed", "turn": 1, "draft": 2},
+            {"event": "reply", "turn": 1, "draft": 2, "text": said},
+            {"event": "turn_finished", "turn": 1, "outcome": "answered"},
+        )[: 1 if breach == "no turn" else None]:
+            log.write(json.dumps({"t": 0.0, **event}).encode() + b"\n")
+    with wave.open(str(reply), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(3200))
+    if breach == "exit":
+        raise SystemExit(3)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[3]), Path(sys.argv[4]), sys.argv[6])
