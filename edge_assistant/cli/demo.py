@@ -11,6 +11,7 @@ from edge_assistant.cli.live import SEGMENTS, Screen, label
 from edge_assistant.cli.output import err, note
 from edge_assistant.cli.process import in_worker
 from edge_assistant.cli.session import hold_over_files
+from edge_assistant.cli.voice_told import speaks_by_program
 from edge_assistant.places import cache_folder
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def _ask_aloud(path: Path, config: Config, token: CancelToken) -> None:
     from edge_assistant.cli.speech import synthesize
     from edge_assistant.store.store import Store
 
-    speaker = config.with_overrides({"tts.voice": "espeak-en"})
+    # The program is there for who has no library to speak with.
+    voice = config.tts.voice if speaks_by_program(config) else "espeak-en"
+    speaker = config.with_overrides({"tts.voice": voice})
     samples, rate = synthesize(QUESTION, speaker, Store.default(), token)
     lead = np.zeros(frames_of_ms(_LEAD_MS), dtype=np.float32)
     write_wav(path, np.concatenate([lead, resample(samples, rate, SAMPLE_RATE)]))

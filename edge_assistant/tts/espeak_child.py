@@ -29,6 +29,14 @@ _KEPT_COMPLAINT_BYTES: Final = 2000
 _WAV_HEADER: Final = struct.Struct("<4s4x4s4sIHHIIHH4s4x")
 """RIFF, WAVE, fmt, its size, PCM, channels, rate, bytes a second, block, bits, data. The two sizes
 are skipped: who writes to a pipe does not know them."""
+_NOWHERE: Final = {
+    "LC_ALL": "C.UTF-8",
+    "HOME": "/nonexistent",
+    "PULSE_SERVER": "unix:/nonexistent",
+}
+"""Although nothing is to be played, espeak-ng asks for a PulseAudio server: it might be one on the
+network, and libpulse might start one. So it is told of one that cannot be there."""
+_KEPT: Final = ("PATH", "ESPEAK_DATA_PATH", "LD_LIBRARY_PATH")
 _RATES: Final = range(8_000, 48_001)
 
 
@@ -90,6 +98,7 @@ def _started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env={name: os.environ[name] for name in _KEPT if name in os.environ} | _NOWHERE,
             process_group=0,
         )
     except OSError as error:

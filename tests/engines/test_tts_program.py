@@ -182,6 +182,18 @@ def test_ctrl_c_in_the_terminal_is_not_for_the_child(tmp_path: Path) -> None:
     assert int((tmp_path / "group").read_text()) != os.getpgrp()
 
 
+def test_the_child_is_told_of_no_sound_server_and_nothing_else_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULSE_SERVER", "tcp:192.0.2.1")
+    monkeypatch.setenv("A_SECRET", "x")
+    path = program(tmp_path, 'env > "$HERE/env"; exec "$REAL" "$@"')
+    EspeakProgramVoice("en-us", program=path)
+    names = {line.partition("=")[0] for line in (tmp_path / "env").read_text().splitlines()}
+    assert "PULSE_SERVER=unix:/nonexistent" in (tmp_path / "env").read_text()
+    assert "A_SECRET" not in names
+
+
 def test_no_program_and_no_such_voice_are_told_with_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound) as raised:
         EspeakProgramVoice(program=str(tmp_path / "espeak-ng"))

@@ -56,6 +56,7 @@ def deltas(folder: Path) -> None:
     pair = generate()
     staging = folder / "staging"
     shutil.copytree(default_root(), staging / "models", ignore=shutil.ignore_patterns(".*"))
+    (staging / "install.sh").write_text("#!/bin/sh\n")
     changed = staging / "wheels" / "edge_assistant-0.1.0-py3-none-any.whl"
     changed.parent.mkdir()
     for number in (1, 2):
