@@ -68,7 +68,8 @@ def test_it_brings_names_of_ours_only(installed: Path) -> None:
     """Nothing as common as `models` or `quantize` may land among a user's packages."""
     names = {path.name for path in installed.iterdir()} - {"bin"}
     (info,) = (name for name in names if name.endswith(".dist-info"))
-    assert names == {"edge_assistant", "edge_assistant_quantize", info}
+    ours = {"edge_assistant", "edge_assistant_quantize", "edge_assistant_packaging"}
+    assert names == {*ours, info}
     assert [path.name for path in (installed / "bin").iterdir()] == ["edge-assistant"]
 
 
