@@ -82,10 +82,13 @@ def test_it_holds_the_data_and_no_weights(wheel: Path) -> None:
         assert f"edge_assistant/catalog_data/{catalog.name}" in entries
     for profile in (ROOT / "edge_assistant" / "profiles").glob("*.toml"):
         assert f"edge_assistant/profiles/{profile.name}" in entries
-    kinds = {Path(name).suffix for name in entries if name.startswith("edge_assistant/")}
+    ours = [name for name in entries if name.startswith("edge_assistant/")]
+    spoken = {name for name in ours if name.startswith("edge_assistant/notices/")}
+    kinds = {Path(name).suffix for name in ours if name not in spoken}
     assert kinds <= {".py", ".toml", ".typed", ".md", ".html", ".css", ".js"}, (
         "no weights, no sound"
     )
+    assert {Path(name).suffix for name in spoken} == {".py", ".json", ".ogg"}
     assert max(entries.values()) < 300_000
 
 
