@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 Buffer = bytes | bytearray | memoryview
@@ -39,3 +42,26 @@ def write_atomically(
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a hidden neighbour of `path`, not yet there, to write to; in the end it takes that name.
+
+    The bytes are on the disk before the name is. A process that is killed leaves at most the
+    neighbour (`.NAME.<8 hex>.part`), which the next call for the same `path` removes: one process
+    at a time.
+
+    Raises:
+        OSError: the old file, if any, is as it was.
+    """
+    for left in path.parent.glob(f".{escape(path.name)}.????????.part"):
+        left.unlink(missing_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from glob import escape
 from io import BufferedReader
 from pathlib import Path
 
+from edge_assistant.atomic import whole_file
 from edge_assistant_packaging.errors import ShippingError
 
 
@@ -58,10 +57,8 @@ def read_small(path: Path, limit_bytes: int) -> bytes:
 
 @contextmanager
 def new_file(path: Path, *, is_private: bool = False, overwrite: bool = False) -> Iterator[Path]:
-    """Give a hidden neighbour of `path` to write to; in the end it takes that name.
-
-    The bytes are on the disk before the name is. A process that is killed leaves at most the
-    neighbour (`.NAME.<8 hex>.part`), which the next call for the same `path` removes.
+    """Give a hidden neighbour of `path` to write to; in the end it takes that name. See
+    `edge_assistant.atomic.whole_file`.
 
     Args:
         path: the file to make, in a folder that is there.
@@ -75,19 +72,11 @@ def new_file(path: Path, *, is_private: bool = False, overwrite: bool = False) -
         raise ShippingError(
             "output-exists", f"{path} is there already", "name another output, or --overwrite"
         )
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        for left in path.parent.glob(f".{escape(path.name)}.????????.part"):
-            left.unlink(missing_ok=True)
-        try:
+        with whole_file(path) as part:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             os.close(os.open(part, flags, 0o600 if is_private else 0o666))
             yield part
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise ShippingError(
             "output-unwritable",

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_assistant.atomic import whole_file
 from edge_assistant_quantize.errors import WorkshopError
 
 
 @contextmanager
 def new_file(path: Path, *sources: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give a hidden neighbour of `path` to write to; in the end it takes that name.
-
-    The bytes are on the disk before the name is. A process that is killed leaves at most the
-    neighbour (`.NAME.<8 hex>.part`), which the next call for the same `path` removes.
+    """Give a hidden neighbour of `path` to write to; in the end it takes that name. See
+    `edge_assistant.atomic.whole_file`.
 
     Args:
         path: the file to make, in a folder that is there.
@@ -36,16 +33,8 @@ def new_file(path: Path, *sources: Path, overwrite: bool = False) -> Iterator[Pa
             "output-exists", f"{path} is there already", "name another output, or --overwrite"
         )
     try:
-        for left in path.parent.glob(f".{path.name}.????????.part"):
-            left.unlink(missing_ok=True)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        try:
+        with whole_file(path) as part:
             yield part
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise WorkshopError(
             "output-unwritable",
