@@ -57,7 +57,8 @@ class EventLog:
                 self._write(self._file, record)
             for subscriber in self._subscribers:
                 subscriber.push(record)
-        if self.is_broken and not was_broken and self.on_broken is not None:
+            breaks = self.is_broken and not was_broken
+        if breaks and self.on_broken is not None:
             self.on_broken()
 
     def _write(self, file: FileIO, record: EventRecord) -> None:
