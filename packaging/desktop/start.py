@@ -10,8 +10,6 @@ import runpy
 import sys
 from pathlib import Path
 
-# onnxruntime would keep a number of this account and look for a network to report to.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 inside = Path(getattr(sys, "_MEIPASS", Path(__file__).parent))
 if (inside / "models").is_dir():
     os.environ.setdefault("EDGE_ASSISTANT_MODELS_DIR", str(inside / "models"))
