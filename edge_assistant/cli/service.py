@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from edge_assistant.cli.output import note, report
 from edge_assistant.cli.process import on_hangup
 from edge_assistant.cli.run import LOOK_S, change_models
-from edge_assistant.cli.session import running
+from edge_assistant.cli.session import running, spoken_language
 from edge_assistant.errors import AudioError, DeviceLost, DeviceNotFound, PipelineError
+from edge_assistant.notices.phrases import phrase
 from edge_assistant.service.notify import Notifier, watchdog_interval_s
 from edge_assistant.service.privacy import keep_words_out_of_the_log, make_undumpable
-from edge_assistant.service.safe import NOTICE, safe
+from edge_assistant.service.safe import safe
 from edge_assistant.service.starts import HEALTHY_S, MAX_UNCLEAN, Starts, default_path
 from edge_assistant.service.watchdog import FrameWatchdog
 
@@ -76,7 +77,7 @@ def _converse(
         if is_safe:
             log.emit("safe_mode", 0, crashes=deaths)
             with suppress(PipelineError):
-                assistant.say(NOTICE)
+                assistant.say(phrase("safe_mode", spoken_language(config)))
         healthy_at_s = time.monotonic() + HEALTHY_S
         with _looked_after(assistant, notifier, mood):
             while not assistant.wait_closed(LOOK_S):

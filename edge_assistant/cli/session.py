@@ -94,17 +94,22 @@ def say_out_of_order(config: Config, card: SoundCard) -> None:
     without a screen must not stand there mute."""
     from edge_assistant.audio.card import SpeaksAlone
     from edge_assistant.notices.recordings import SAMPLE_RATE, recording
-    from edge_assistant.pipeline.engines import voice_language
-    from edge_assistant.store.store import Store
 
     if config.turns.notices != "recorded" or not isinstance(card, SpeaksAlone):
         return
-    try:
-        language = voice_language(config, Store.default())
-    except EdgeAssistantError:  # it may be what is wrong
-        language = config.stt.language
     with suppress(OSError, RuntimeError):
-        card.speak_alone(recording("out_of_order", language), SAMPLE_RATE)
+        card.speak_alone(recording("out_of_order", spoken_language(config)), SAMPLE_RATE)
+
+
+def spoken_language(config: Config) -> str:
+    """The voice's language; the one that is listened for where the voice is not to be had."""
+    from edge_assistant.pipeline.engines import voice_language
+    from edge_assistant.store.store import Store
+
+    try:
+        return voice_language(config, Store.default())
+    except EdgeAssistantError:  # it may be what is wrong
+        return config.stt.language
 
 
 def hold_over_pipe(config: Config, card: PipeCard, events: Path | None) -> None:

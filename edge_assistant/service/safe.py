@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec import structs
 
 from edge_assistant.config import Config
@@ -15,11 +13,6 @@ from edge_assistant.stt.settings import Settings as SttSettings
 from edge_assistant.tts.settings import Settings as TtsSettings
 from edge_assistant.turn_detector.settings import Settings as TurnDetectorSettings
 from edge_assistant.vad.settings import Settings as VadSettings
-
-NOTICE: Final = (
-    "Something went wrong several times, so I started again in safe mode, with small models."
-)
-"""What is said aloud."""
 
 
 def safe(config: Config, store: Store) -> Config:

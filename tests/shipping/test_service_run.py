@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from edge_assistant.service.safe import NOTICE
 from edge_assistant.service.starts import MAX_UNCLEAN
 from edge_assistant.store.store import Store, default_root
 from tests.device.sound_server import HUNG_S, SoundServer, missing_parts
@@ -148,7 +147,9 @@ def test_after_three_kills_it_starts_safe_and_says_so(
     told = [json.loads(line) for line in events.read_text().splitlines()]
     assert {"t": 0.0, "event": "safe_mode", "crashes": MAX_UNCLEAN} in told
     (heard,) = (each["heard"] for each in told if each["event"] == "playback_finished")
-    assert heard == NOTICE
+    assert heard == (
+        "Something went wrong several times, so I started again in safe mode, with small models."
+    )
     assert service.end(signal.SIGTERM) == 143
 
 
