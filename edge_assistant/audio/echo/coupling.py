@@ -51,6 +51,11 @@ class Coupling:
         self._share: Values = np.zeros(bands)
         self._blocks: Values = np.zeros(bands)
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether `most` may still limit anything: some band is not old yet."""
+        return bool(self._blocks.min() < OLD_BLOCKS)
+
     def most(self, far: Values) -> Values:
         """What may be left of the loudspeaker in this block: power, (bands,); infinite where too
         little was heard of it so far, or so much that the model needs no limit.

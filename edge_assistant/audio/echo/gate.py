@@ -98,7 +98,6 @@ class ResidualGate:
             explained_db: how much of the microphone the model has explained of late, at most 10.
         """
         rest = _bands(_spectrum(self._window, block.rest))
-        most = self._coupling.most(_bands(_spectrum(self._far_window, block.far)))
         self._overload = OVERLOAD if peak > CLIPPED else DECAY * self._overload
         if self._rest is None:
             self._rest = self._noise = rest
@@ -110,8 +109,12 @@ class ResidualGate:
         immature = 10.0 ** (-IMMATURITY * explained_db / 10.0)
         total = self._echo.sum()
         doubt = UNSURE_FACTOR * self._unsure + immature * (self._echo + total / BANDS)
+        is_young = self._coupling.is_needed
+        if is_young:
+            far = _bands(_spectrum(self._far_window, block.far))
+            doubt = np.minimum(doubt, self._coupling.most(far))
         explained = (
-            np.minimum(doubt, most)
+            doubt
             + LEAK_FACTOR * self._leak * self._echo
             + (DISTORTION + self._overload) * total
             + NOISE_FACTOR * self._noise
@@ -122,7 +125,8 @@ class ResidualGate:
         else:
             self._open_blocks = max(0, self._open_blocks - 1)
         is_open = self._open_blocks > 0
-        self._coupling.learn(self._rest, is_open)
+        if is_young:
+            self._coupling.learn(self._rest, is_open)
         if not is_open:
             self._learn_leak()
         return is_open

@@ -42,6 +42,16 @@ def test_an_old_model_needs_no_limit() -> None:
     assert np.isinf(heard(OLD_BLOCKS).most(FAR)).all()
 
 
+def test_it_is_needed_until_every_band_is_old() -> None:
+    assert heard(OLD_BLOCKS).is_needed  # the silent one is not
+    coupling = Coupling(BANDS)
+    for _ in range(OLD_BLOCKS):
+        assert coupling.is_needed
+        coupling.most(np.ones(BANDS))
+        coupling.learn(np.ones(BANDS), is_open=False)
+    assert not coupling.is_needed
+
+
 def test_the_most_is_a_margin_over_what_was_left() -> None:
     np.testing.assert_allclose(heard(FREE_BLOCKS).most(FAR)[:2], MARGIN * LEFT * FAR[:2])
 
