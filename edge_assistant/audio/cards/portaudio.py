@@ -211,14 +211,12 @@ class PortAudioCard:
             self._let_go()
             return Loss(error=error, is_over=False)
         moves = self._moves()
-        if not moves:
-            return None
         is_over = not any(move.hears_itself for move in moves)
         if is_over:
             self._microphone = self._routes.device_name("input")
         else:
             self._let_go()
-        return Loss(error=_moved(moves), is_over=is_over)
+        return Loss(error=_moved(moves), is_over=is_over) if moves else None
 
     def _dead_kinds(self) -> list[Kind]:
         if self._streams is None or self._sides is None:
@@ -243,13 +241,11 @@ class PortAudioCard:
         if self._streams is None or now_s < self._next_ask_s:
             return []
         self._next_ask_s = now_s + _ASK_EVERY_S
-        if self._routes.is_used:
-            return self._routes.moves()
-        if self._asks < _FIRST_ASKS:  # the server may list a new stream late, or never
-            self._asks += 1
-            self._routes.remember()
-            self._microphone = self._routes.device_name("input")
-        return []
+        if not self._routes.is_used:
+            if self._asks == _FIRST_ASKS:
+                return []
+            self._asks += 1  # the server may list a new stream late, or never
+        return self._routes.moves()
 
     def _reopen(self) -> None:
         watchdog = self._watchdog
@@ -268,24 +264,24 @@ class PortAudioCard:
 
     def _refuse_own_voice(self) -> None:
         """Raise if PulseAudio gives a loudspeaker's monitor in place of the microphone we had."""
-        before = self._microphone
         self._asks = 0
-        if before is None:
+        if not self._routes.is_used:
             return
+        before = self._microphone
         give_up_s = time.monotonic() + _ASK_EVERY_S
-        self._routes.remember()
-        while self._routes.device_name("input") is None and time.monotonic() < give_up_s:
+        self._routes.moves()
+        while not self._routes.is_listed and time.monotonic() < give_up_s:
             if self._watchdog is None:
                 return
             time.sleep(_TOGETHER_S)
-            self._routes.remember()
+            self._routes.moves()
         now = self._routes.device_name("input")
-        if now is not None and is_monitor(now) and not is_monitor(before):
+        if before and now and is_monitor(now) and not is_monitor(before):
             self._let_go()
             raise AudioError(
                 "microphone-lost", f"In place of '{before}' there is only '{now}'.", _WAIT_HINT
             )
-        self._microphone = now or before
+        self._microphone = now
 
     def _open(self) -> None:
         watchdog, sides = self._watchdog, self._sides

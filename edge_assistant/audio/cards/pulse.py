@@ -26,8 +26,13 @@ _DEVICE: Final = re.compile(r"^\s+(?:Source|Sink): (\d+)$", re.MULTILINE)
 _PROCESS: Final = re.compile(r'^\s+application\.process\.id = "(\d+)"$', re.MULTILINE)
 _NOWHERE: Final = 0xFFFFFFFF  # PA_INVALID_INDEX: a stream between two devices
 
-Routes = dict[tuple[Kind, int], int]
-"""Device index by (direction, stream index)."""
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A device of the server."""
+
+    index: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +57,16 @@ def is_monitor(source_name: str) -> bool:
     return source_name.endswith(".monitor")
 
 
-def parse_streams(listing: str, kind: Kind, process: int) -> Routes:
-    """The streams of `process` in the long listing of `pactl list source-outputs|sink-inputs`."""
+def parse_device(listing: str, process: int) -> int | None:
+    """The index of the device of `process`'s newest stream in the long listing of `pactl list
+    source-outputs|sink-inputs`; None where it has none, or one between two devices."""
     parts = _ENTRY.split(listing)[1:]
-    routes: Routes = {}
+    devices: dict[int, int] = {}
     for stream, text in zip(parts[::2], parts[1::2], strict=True):
         owner, device = _PROCESS.search(text), _DEVICE.search(text)
         if owner and device and int(owner[1]) == process and int(device[1]) != _NOWHERE:
-            routes[kind, int(stream)] = int(device[1])
-    return routes
+            devices[int(stream)] = int(device[1])
+    return devices[max(devices)] if devices else None
 
 
 def parse_names(listing: str) -> dict[int, str]:
@@ -70,65 +76,69 @@ def parse_names(listing: str) -> dict[int, str]:
 
 
 class PulseRoutes:
-    """Remembers where this process's streams are, and says when one has moved.
+    """Remembers which devices this process's two streams are on, and says when one has moved.
 
-    Thread: one at a time. Every method waits for `pactl`, some 3 ms each time it runs and 0.8 s
-    at most if the server hangs; a server that does not answer counts as "nothing has moved".
+    The server lists a new stream late: until then the device that was known before counts, also
+    over a reopening of the streams, so that no move is missed.
+
+    Thread: one at a time. `moves` waits for `pactl`, some 3 ms each time it runs and 0.8 s
+    at most if the server hangs; a server that does not answer counts as "nothing has moved", and
+    the next call finds what this one missed.
     """
 
     def __init__(self) -> None:
         self._pactl = shutil.which("pactl")
-        self._routes: Routes = {}
-        self._names: dict[Kind, dict[int, str]] = {"input": {}, "output": {}}
+        self._places: dict[Kind, Place] = {}
+        self._listed: set[Kind] = set()
 
     @property
     def is_used(self) -> bool:
-        """Whether our streams go through PulseAudio; known after `remember`."""
-        return bool(self._routes)
+        """Whether our streams go through PulseAudio; known after `moves`."""
+        return bool(self._places)
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the last `moves` saw a stream of ours at each device that is known."""
+        return self._listed >= self._places.keys()
 
     def device_name(self, kind: Kind) -> str | None:
-        """PulseAudio's name of the device in use, as of `remember`."""
-        for (route_kind, _), device in self._routes.items():
-            if route_kind == kind:
-                return self._names[kind].get(device)
-        return None
-
-    def remember(self) -> None:
-        """Take what is now as what should be."""
-        self._routes = self._ask_routes() or {}
-        if self._routes:
-            self._names = {kind: self._ask_names(kind) for kind in _KINDS}
+        """PulseAudio's name of the device in use, as of `moves`."""
+        place = self._places.get(kind)
+        return None if place is None else place.name
 
     def moves(self) -> list[Move]:
-        """What has moved since `remember`, which is then remembered as it is now."""
-        now = self._ask_routes() if self._routes else None
-        if now is None:
-            return []
-        before, old_names = self._routes, self._names
-        moved = [(key, now[key]) for key in before if now.get(key, before[key]) != before[key]]
-        if moved or now.keys() - before.keys():  # the server lists a new stream late
-            self.remember()
-        return [
-            Move(
-                kind=key[0],
-                old_name=old_names[key[0]].get(before[key], "?"),
-                new_name=self._names[key[0]].get(device, "?"),
-                is_old_gone=before[key] not in self._names[key[0]],
-            )
-            for key, device in moved
-        ]
-
-    def _ask_routes(self) -> Routes | None:
-        routes: Routes = {}
+        """What is on another device than at the last call; a direction that is seen for the first
+        time has not moved."""
+        self._listed = set()
+        found = {}
         for kind in _KINDS:
             listing = self._ask("list", _STREAMS[kind])
             if listing is None:
-                return None
-            routes |= parse_streams(listing, kind, os.getpid())
-        return routes
+                return []
+            device = parse_device(listing, os.getpid())
+            if device is not None:
+                found[kind] = device
+        told = (self._take(kind, device) for kind, device in found.items())
+        return [move for move in told if move is not None]
 
-    def _ask_names(self, kind: Kind) -> dict[int, str]:
-        return parse_names(self._ask("list", "short", _DEVICES[kind]) or "")
+    def _take(self, kind: Kind, device: int) -> Move | None:
+        """Remember that the stream is on `device`; says so if that was another one."""
+        before = self._places.get(kind)
+        if before is None or before.index != device:
+            names = parse_names(self._ask("list", "short", _DEVICES[kind]) or "")
+            if device not in names:  # gone again, or no answer: looked at anew the next time
+                return None
+            self._places[kind] = Place(device, names[device])
+        self._listed.add(kind)
+        now = self._places[kind]
+        if before is None or before.name == now.name:
+            return None
+        return Move(
+            kind=kind,
+            old_name=before.name,
+            new_name=now.name,
+            is_old_gone=before.index not in names,
+        )
 
     def _ask(self, *words: str) -> str | None:
         if self._pactl is None:
