@@ -14,6 +14,7 @@ import pytest
 from edge_assistant_packaging import staging
 from edge_assistant_packaging.errors import ShippingError
 from edge_assistant_packaging.staging import StagedFacts
+from edge_assistant_packaging.wheels import own
 from edge_assistant_packaging.wheels.target import Target
 from edge_assistant_packaging.wheels.wheel import check_target, read
 
@@ -222,6 +223,24 @@ def test_the_configuration_is_profile_and_file_alone(
     config.write_text("[llm]\n\nmodle = 1\n")
     with pytest.raises(ConfigError, match=f"{config.name}:3"):
         stage("again")
+
+
+def test_another_build_of_this_user_takes_nothing_away(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two checkouts share the cache of one user; each bundle has the wheel of its own."""
+    wheels = write_index(tmp_path / "index")
+    (wheels / "edge_assistant-0.1.0-py3-none-any.whl").unlink()
+    versions = ["0.2.0", "0.3.0"]
+
+    def build(kind: str, folder: Path, made_at_s: int) -> Path:
+        made = write_wheel(folder, "edge-assistant", versions.pop(0), needs=("plain",))
+        if versions:
+            assert stage("other", wheels=wheels).version == "0.3.0"
+        return made
+
+    monkeypatch.setattr(own, "build", build)
+    assert stage("one", wheels=wheels).version == "0.2.0"
 
 
 def test_what_the_file_locks_is_locked_where_it_is_installed(
