@@ -224,15 +224,14 @@ def _laid(layers: Sequence[Layer]) -> Config:
     return structs.replace(config, profile=chosen, locked=locked)
 
 
-def load_profile(name: str | None = None) -> Config:
-    """A built-in profile alone, without any file or variable.
+def load_profile(name: str | None = None, path: Path | None = None) -> Config:
+    """A built-in profile, with the file `path` laid on it if there is one, and nothing else.
 
     Raises:
-        ConfigError: no such profile.
+        ConfigError: no such profile; as `load` for the file.
     """
-    chosen = name or DEFAULT_PROFILE
-    layer = _profile(chosen, Layer("--profile", {}))
-    return structs.replace(_check(layer.data, layer), profile=chosen)
+    file = [_with_locks(read_file(path))] if path is not None else []
+    return _laid([*file, Layer("--profile", {"profile": name or DEFAULT_PROFILE})])
 
 
 def dump(config: Config) -> str:

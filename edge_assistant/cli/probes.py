@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 _TIMEOUT_S: Final = 60.0
@@ -22,6 +26,10 @@ _DISTRIBUTIONS: Final = {
     "soundfile": "soundfile",
 }
 """Module to import, and the distribution that brings it."""
+
+_NO_LIBRARY: Final = re.compile(r"(lib[^\s/:']+\.so[.\d]*): cannot open shared object file")
+_OF_DEBIAN: Final = {"libgomp.so.1": "libgomp1", "libstdc++.so.6": "libstdc++6"}
+"""What a small system may lack and a compiled engine ask for, and the package that has it."""
 
 _DEVICES: Final = """
 import json
@@ -85,9 +93,38 @@ def _probe_engine(module: str, distribution: str) -> Probe:
         name=distribution,
         works=ended == 0,
         detail=output.split()[-1] if ended == 0 else _death(ended, complaint),
-        # An engine that dies on import was built for another processor: build it anew.
-        mend=f"{sys.executable} -m pip install --force-reinstall --no-cache-dir {distribution}",
+        mend="" if ended == 0 else mend_of(distribution, complaint),
     )
+
+
+def mend_of(distribution: str, complaint: str) -> str:
+    """What to type where an engine does not load.
+
+    Args:
+        distribution: that brings the engine.
+        complaint: what the child said at its end.
+    """
+    from edge_assistant.config import BUNDLE_CONFIG
+
+    absent = _NO_LIBRARY.search(complaint)
+    if absent and (package := _OF_DEBIAN.get(absent[1])) and not _brings(distribution, absent[1]):
+        return f"sudo apt install {package}"
+    if bundled := os.environ.get(BUNDLE_CONFIG):
+        # Its wheels were checked when they were installed, and there is no pip: the version is
+        # damaged, and install.sh does not build one that is there.
+        installer = Path(bundled).parents[1] / "install.sh"
+        return f"{installer} --uninstall, then install.sh of the unpacked bundle"
+    # An engine that dies on import was built for another processor: build it anew.
+    return f"{sys.executable} -m pip install --force-reinstall --no-cache-dir {distribution}"
+
+
+def _brings(distribution: str, library: str) -> bool:
+    """Whether the library is one of the distribution's own files, so that it is damaged."""
+    try:
+        files = importlib.metadata.files(distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return any(each.name == library for each in files)
 
 
 def _run(program: str) -> tuple[int, str, str]:

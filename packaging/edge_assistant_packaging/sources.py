@@ -47,7 +47,7 @@ def stage(
     needed = [wheel for wheel in wheels if wheel.name in GPL_WHEELS]
     there: list[str] = []
     missing: list[str] = []
-    _own_source(folder, cache, made_at_s, there, missing)
+    _own_source(folder, made_at_s, there, missing)
     for wheel in needed:
         archive = _archive_of(wheel, cache / "sources")
         if archive is None:
@@ -71,17 +71,12 @@ def stage(
     return tuple(missing)
 
 
-def _own_source(
-    folder: Path, cache: Path, made_at_s: int, there: list[str], missing: list[str]
-) -> None:
+def _own_source(folder: Path, made_at_s: int, there: list[str], missing: list[str]) -> None:
     try:
-        place = cache / "own-source"
-        shutil.rmtree(place, ignore_errors=True)
-        ours = own.build("sdist", place, made_at_s)
+        ours = own.build("sdist", folder, made_at_s)
     except ShippingError as error:
         missing.append(f"edge-assistant: {error.message}")
         return
-    shutil.copyfile(ours, folder / ours.name)
     there.append(f"`{ours.name}`: edge-assistant itself, with the programs that made this bundle")
 
 

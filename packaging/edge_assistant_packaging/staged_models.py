@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from edge_assistant.config import Config
+from edge_assistant.errors import ModelNotFound
 from edge_assistant.store.entry import FileSpec, InstalledModel, ModelEntry
 from edge_assistant.store.ledger import Ledger, Pin
 from edge_assistant.store.pulling import expectation
@@ -39,21 +41,15 @@ def stage(config: Config, source: Store, folder: Path) -> tuple[InstalledModel, 
         folder: of the store to make; it holds nothing but what is needed.
 
     Raises:
-        ModelError: a model is unknown, not installed, or not what it should be.
-        ShippingError: `model-not-listed`: a file that the configuration names by its path.
+        ModelError: a model is unknown, or not what it should be.
+        ShippingError: `model-not-listed`: a file that the configuration names by its path;
+            `models-not-installed`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(source.root)
     staged = Store(folder, source.catalog, system=None)
     models = []
-    for name in needed(config):
-        if "/" in name or Path(name).is_file():
-            raise ShippingError(
-                "model-not-listed",
-                f"{name} is a file of this machine, not a model of the store",
-                f"edge-assistant models add {name}, and name its id in the configuration",
-            )
-        model = source.open(name)
+    for name, model in _installed(needed(config), source).items():
         _copy(model, folder, ledger, is_listed=name in source.catalog)
         models.append(staged.open(name) if model.paths else model)
     for name in _OF_THE_STORE:
@@ -63,6 +59,33 @@ def stage(config: Config, source: Store, folder: Path) -> tuple[InstalledModel, 
     if pins.exists():
         pins.chmod(0o644)
     return tuple(models)
+
+
+def _installed(names: Sequence[str], source: Store) -> dict[str, InstalledModel]:
+    """All of them, or an error that names all that are missing: one command fetches them."""
+    found: dict[str, InstalledModel] = {}
+    missing = []
+    for name in names:
+        if "/" in name or Path(name).is_file():
+            raise ShippingError(
+                "model-not-listed",
+                f"{name} is a file of this machine, not a model of the store",
+                f"edge-assistant models add {name}, and name its id in the configuration",
+            )
+        try:
+            found[name] = source.open(name)
+        except ModelNotFound as error:
+            if error.code != "model-not-installed" or not source.entry(name).files:
+                raise  # a voice without files lacks a package, which no pull brings
+            missing.append(name)
+    if missing:
+        raise ShippingError(
+            "models-not-installed",
+            f"the configuration needs models that are not installed here: {', '.join(missing)}",
+            f"edge-assistant models pull {' '.join(missing)}, or name others in a file and build "
+            "with --config FILE",
+        )
+    return found
 
 
 def _copy(model: InstalledModel, folder: Path, ledger: Ledger, *, is_listed: bool) -> None:

@@ -7,13 +7,14 @@ Layout: `wheels/`, `models/`, `config/config.toml`, `services/`, `licences/`, `s
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from edge_assistant.config import Config, dump, load, load_profile
+from msgspec import structs
+
+from edge_assistant.config import Config, dump, load_profile
 from edge_assistant.pipeline.engines import DEFAULT_ACCENTS
 from edge_assistant.store.entry import InstalledModel
 from edge_assistant.store.hashing import digest
@@ -139,28 +140,21 @@ def default_cache() -> Path:
 def settle(profile: str, config: Path | None, store: Store, *, permissive_only: bool) -> Config:
     """The configuration of the bundle: profile and file, and nothing of this machine.
 
+    What the file locks stays locked where the bundle is installed.
+
     Raises:
         ConfigError: as `config.load`.
     """
-    settled = load_profile(profile)
-    if config is not None:
-        load(config, profile, environ={})  # names the line of a mistake
-        settled = settled.with_overrides(_flat(tomllib.loads(config.read_text("utf-8-sig"))))
-        settled = settled.with_overrides({"profile": profile})
+    settled = load_profile(profile, config)
+    # No key is locked for the vendor, and a path of this machine is not to be told on another.
+    locked = dict.fromkeys(sorted(settled.locked), "the bundle")
+    settled = structs.replace(settled, locked={})
     if permissive_only and not settled.tts.voice.startswith(staged_models.PROGRAM_PREFIX):
         language = store.entry(settled.tts.voice).languages[0]
         accent = DEFAULT_ACCENTS.get(language, language).lower()
         voice = f"{staged_models.PROGRAM_PREFIX}{accent}"
         settled = settled.with_overrides({"tts.voice": voice, "tts.fallback": False})
-    return settled
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        is_table = isinstance(value, dict)
-        flat |= _flat(value, f"{prefix}{key}.") if is_table else {f"{prefix}{key}": value}
-    return flat
+    return structs.replace(settled, locked=locked)
 
 
 def _empty(folder: Path) -> None:

@@ -172,6 +172,26 @@ def test_unpack_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob(".*")] == [".outer.01234567.part"]
 
 
+def test_unpacked_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = make(tmp_path)
+    before: set[int] = set()
+    after: set[int] = set()
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        fsync(descriptor)
+        (after if (tmp_path / "out").exists() else before).add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    unpack(built.path, tmp_path / "out", PAIR.public)
+    assert before == {
+        path.stat().st_ino for path in [tmp_path / "out", *tmp_path.rglob("out/**/*")]
+    }
+    assert after == {tmp_path.stat().st_ino}
+
+
 def test_unpack_asks_for_room_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = make(tmp_path)
     usage = shutil.disk_usage(tmp_path)._replace(free=BUNDLE_BYTES)

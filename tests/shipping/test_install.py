@@ -83,7 +83,19 @@ def test_a_life_of_installations(machine: Machine, bundles: list[Path]) -> None:
     assert f"kept {own.parent}" in removed.stdout
     assert machine.left() == [".config", ".config/edge-assistant", OWN_FILE]
     done(machine.run(third, "--uninstall", "--purge"))
-    assert machine.left() == [".config"]
+    assert list(machine.home.iterdir()) == []
+
+
+def test_folders_that_were_there_stay(machine: Machine, bundles: list[Path]) -> None:
+    """And those that were made for it go: the home is as it was."""
+    (machine.home / ".local/bin").mkdir(parents=True)
+    (machine.home / ".cache/other").mkdir(parents=True)
+    before = sorted(machine.home.rglob("*"))
+    done(machine.run(bundles[0]))
+    done(machine.run(bundles[0], "--uninstall"))
+    assert sorted(machine.home.rglob("*")) == before
+    done(machine.run(bundles[0], "--uninstall", "--purge"))
+    assert sorted(machine.home.rglob("*")) == before
 
 
 def test_what_is_installed(installed_home: Machine, bundles: list[Path]) -> None:

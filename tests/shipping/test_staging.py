@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from edge_assistant_packaging import staging
 from edge_assistant_packaging.errors import ShippingError
 from edge_assistant_packaging.staging import StagedFacts
+from edge_assistant_packaging.wheels import own
 from edge_assistant_packaging.wheels.target import Target
 from edge_assistant_packaging.wheels.wheel import check_target, read
 
@@ -221,6 +223,57 @@ def test_the_configuration_is_profile_and_file_alone(
     config.write_text("[llm]\n\nmodle = 1\n")
     with pytest.raises(ConfigError, match=f"{config.name}:3"):
         stage("again")
+
+
+def test_another_build_of_this_user_takes_nothing_away(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two checkouts share the cache of one user; each bundle has the wheel of its own."""
+    wheels = write_index(tmp_path / "index")
+    (wheels / "edge_assistant-0.1.0-py3-none-any.whl").unlink()
+    versions = ["0.2.0", "0.3.0"]
+
+    def build(kind: str, folder: Path, made_at_s: int) -> Path:
+        made = write_wheel(folder, "edge-assistant", versions.pop(0), needs=("plain",))
+        if versions:
+            assert stage("other", wheels=wheels).version == "0.3.0"
+        return made
+
+    monkeypatch.setattr(own, "build", build)
+    assert stage("one", wheels=wheels).version == "0.2.0"
+
+
+def test_what_the_file_locks_is_locked_where_it_is_installed(
+    stage: Stage, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text('locked = ["llm", "tts"]\n' + config.read_text())
+    facts = stage("locked", permissive_only=True)  # which changes the voice, locked or not
+    bundled = facts.folder / "config" / "config.toml"
+    assert str(tmp_path) not in bundled.read_text()
+    environ = {"EDGE_ASSISTANT_BUNDLE_CONFIG": str(bundled)}
+    there = load(environ=environ)
+    assert there.llm.model == "a-llama"
+    assert there.tts.voice.startswith("espeak-program:")
+    with pytest.raises(
+        ConfigError, match=r"`llm\.system_prompt` is locked by the bundle"
+    ) as caught:
+        load(overrides={"llm.system_prompt": "Obey."}, environ=environ)
+    assert caught.value.code == "config-locked"
+    assert load(overrides={"turns.pause_ms": 700}, environ=environ).turns.pause_ms == 700
+
+
+def test_all_models_that_are_missing_are_named(
+    stage: Stage, store: Store, config: Path, tmp_path: Path
+) -> None:
+    config.write_text(
+        config.read_text().replace('[llm]\nmodel = "a-llama"', '[llm]\nmodel = "unused"')
+    )
+    for name in ("a-llama", "unused"):
+        shutil.rmtree(store.root / name)
+    with pytest.raises(ShippingError, match=r"installed here: a-llama, unused \(") as caught:
+        stage()
+    assert caught.value.code == "models-not-installed"
+    assert caught.value.hint.startswith("edge-assistant models pull a-llama unused, or ")
 
 
 @pytest.mark.parametrize(

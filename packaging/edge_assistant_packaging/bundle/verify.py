@@ -73,9 +73,9 @@ def unpack(bundle: Path, folder: Path, public_key: Path | PublicKey) -> Manifest
     """Check a bundle and put its files into the new folder `folder`, with manifest and signature.
 
     They are written to a hidden folder beside it that gets the name at the end, when all is
-    checked; whatever fails, there is no `folder`, and the hidden one is gone. A process that is
-    killed leaves the hidden one (`.NAME.<8 hex>.part`), which the next call for the same `folder`
-    removes.
+    checked and on the disk; whatever fails, there is no `folder`, and the hidden one is gone. A
+    process that is killed leaves the hidden one (`.NAME.<8 hex>.part`), which the next call for the
+    same `folder` removes.
 
     Raises:
         ShippingError: as `verify`; `output-exists`, `output-unwritable`, `disk-full`.
@@ -95,6 +95,7 @@ def unpack(bundle: Path, folder: Path, public_key: Path | PublicKey) -> Manifest
                 head.manifest,
                 lambda entry: tree.open(entry.path, 0o755 if entry.is_executable else 0o644),
             )
+            tree.settle()
     return head.manifest
 
 
@@ -135,7 +136,14 @@ class _Tree:
         with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
             yield file.write
             os.fchmod(file.fileno(), mode)
-        os.utime(path, self._times_s)
+            file.flush()
+            os.utime(file.fileno(), self._times_s)
+            os.fsync(file.fileno())
+
+    def settle(self) -> None:
+        """Have the names of all files on the disk, too: a power cut must not leave half of them."""
+        for folder in self._folders:
+            _settle(folder)
 
     def _make(self, folder: Path) -> None:
         if folder not in self._folders:
@@ -160,6 +168,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             if os.path.lexists(folder):
                 raise _exists(folder)
             part.rename(folder)
+            _settle(part.parent)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
@@ -168,6 +177,14 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             f"{folder} cannot be written: {error.strerror or error}",
             "choose a place in a folder that is there, with room in it",
         ) from error
+
+
+def _settle(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _require_room(part: Path, manifest: Manifest) -> None:

@@ -10,6 +10,7 @@
 #   PREFIX/previous         -> current/previous, so that one rename changes both
 #   PREFIX/versions/ID/previous -> ../ID of the version before
 #   PREFIX/command          -> the link that we made on the PATH, to remove it again
+#   PREFIX/folders          the folders that we made outside, which are removed again if empty
 #   PREFIX/.edge-assistant.lock   held while something is changed; says that PREFIX is ours
 set -eu
 LC_ALL=C
@@ -239,6 +240,8 @@ copied = [os.path.join(top, name) for part in ("models", "config", "services", "
 wheels = os.path.join(bundle, "wheels")
 need = sum(blocks(os.path.getsize(each)) for each in copied)
 for name in set(os.listdir(wheels)) - {os.path.basename(pip)}:
+    if not name.endswith(".whl"):
+        continue
     for member in zipfile.ZipFile(os.path.join(wheels, name)).infolist():
         need += blocks(member.file_size) * (2 if member.filename.endswith(".py") else 1)
 disk = os.statvfs(place)
@@ -261,7 +264,9 @@ open_prefix() { # with `make`, it need not be there
     step="opening $prefix"
     command -v flock >/dev/null || die flock-missing "there is no program flock" \
         "apt install util-linux"
+    made=''
     if [ "${1:-}" = make ]; then
+        made=$(absent_above "$prefix")
         mkdir -p -- "$prefix" 2>/dev/null || unwritable "$prefix"
     elif [ ! -d "$prefix" ]; then
         die not-installed "there is no installation in $prefix" \
@@ -279,8 +284,19 @@ open_prefix() { # with `make`, it need not be there
     echo $$ >&9
     grep -q -x $$ "$lock" 2>/dev/null || busy
     holds_lock=yes
+    note_made
     sweep
 }
+
+absent_above() { # the folders above this one that are not there
+    each=${1%/*}
+    while [ -n "$each" ] && [ ! -d "$each" ]; do
+        printf '%s\n' "$each"
+        each=${each%/*}
+    done
+}
+
+note_made() { [ -z "$made" ] || printf '%s\n' "$made" >>"$prefix/folders"; }
 
 unwritable() {
     die prefix-not-writable "cannot write to $1" \
@@ -294,8 +310,12 @@ busy() {
 remove_empty_prefix() {
     [ ! -L "$prefix/current" ] || return 0
     rmdir "$prefix/versions" 2>/dev/null || [ ! -d "$prefix/versions" ] || return 0
-    rm -f "$prefix/previous" "$prefix/command" "$lock"
+    made=$(sort -r "$prefix/folders" 2>/dev/null) || made=''
+    rm -f "$prefix/previous" "$prefix/command" "$prefix/folders" "$lock"
     rmdir "$prefix" 2>/dev/null || :
+    printf '%s\n' "$made" | while IFS= read -r each; do
+        [ -z "$each" ] || rmdir "$each" 2>/dev/null || :
+    done
 }
 
 current_id() { id_of "$prefix/current"; }
@@ -485,7 +505,8 @@ link_command() {
             "start $target, or install with --bin-dir DIR"
     else
         point "$prefix/command" "$link"
-        { mkdir -p -- "$bin_dir" && ln -s -- "$target" "$link"; } 2>/dev/null ||
+        made=$(absent_above "$link")
+        { mkdir -p -- "$bin_dir" && note_made && ln -s -- "$target" "$link"; } 2>/dev/null ||
             tell warning command-not-linked "cannot write to $bin_dir" \
                 "start $target, or install with --bin-dir DIR"
     fi
@@ -550,6 +571,11 @@ uninstall() {
         else
             say "kept $each (--uninstall --purge removes it)"
         fi
+    done
+    [ -n "$is_purge" ] && [ "$scope" = user ] && [ -n "${HOME:-}" ] || return 0
+    # The program makes these where there are none. `-p`: the empty ones above, but not the home.
+    for each in .config .cache .local/share; do
+        (cd -- "$HOME" && rmdir -p -- "$each") 2>/dev/null || :
     done
 }
 

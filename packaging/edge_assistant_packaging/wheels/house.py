@@ -53,10 +53,10 @@ def fill(
         ShippingError: what is missing, or is not for the target.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ours = _own_wheel(cache, made_at_s, wheels_from)
+    ours = _own_wheel(folder, made_at_s, wheels_from)
     needs = _needs(ours, permissive_only)
     engine, cpu_flags = _engine(needs, target, cache, made_at_s, wheels_from)
-    for path in (ours.path, *_dependencies(needs, engine, target, cache, wheels_from)):
+    for path in _dependencies(needs, engine, target, cache, wheels_from):
         shutil.copyfile(path, folder / path.name)
     wheels = sorted((read(path) for path in folder.glob("*.whl")), key=lambda each: each.name)
     _check(wheels, target)
@@ -66,13 +66,12 @@ def fill(
     return House(wheels=tuple(wheels), own=staged, cpu_flags=cpu_flags)
 
 
-def _own_wheel(cache: Path, made_at_s: int, wheels_from: Path | None) -> Wheel:
+def _own_wheel(folder: Path, made_at_s: int, wheels_from: Path | None) -> Wheel:
+    """Put ours into `folder`: not into the cache, where another build of this user may be at it."""
     given = _given(wheels_from, OWN_NAME)
-    if given is not None:
-        return given
-    place = cache / "own"
-    shutil.rmtree(place, ignore_errors=True)
-    return read(own.build("wheel", place, made_at_s))
+    if given is None:
+        return read(own.build("wheel", folder, made_at_s))
+    return read(Path(shutil.copyfile(given.path, folder / given.path.name)))
 
 
 def _given(folder: Path | None, name: str) -> Wheel | None:
