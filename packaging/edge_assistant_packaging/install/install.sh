@@ -192,6 +192,7 @@ read_manifest() {
     printf '%s\n' "$version $build $platform $wanted" | grep -q -x -E \
         '[0-9A-Za-z][0-9A-Za-z.+!_-]* [0-9]+ linux-(x86_64|aarch64) [0-9]+[.][0-9]+' ||
         refuse "manifest.json does not say version, build, platform and Python"
+    features=$(field '"cpu_features":"\([a-z0-9_ ]*\)"')
     id=$version-$build-$(sha256sum manifest.json | cut -c 1-12)
 }
 
@@ -228,6 +229,18 @@ find_python() {
     "$python" -I -c "import $modules" 2>/dev/null || die python-venv-missing \
         "Python $wanted here cannot make a virtual environment: the Debian package is not there" \
         "apt install python$wanted-venv"
+}
+
+check_processor() { # or the first reply would end with an illegal instruction
+    step="looking at the processor"
+    cores=$(grep -E '^(flags|Features)[[:space:]]*:' /proc/cpuinfo 2>/dev/null) || return 0
+    lacks=''
+    for each in $features; do
+        if printf '%s\n' "$cores" | grep -q -v -w -e "$each"; then lacks="$lacks $each"; fi
+    done
+    [ -z "$lacks" ] || die processor-wrong \
+        "llama.cpp in this bundle is compiled for processors with $features; this one lacks$lacks" \
+        "get a bundle that is built for this processor (its maker chooses: bundle build --cpu)"
 }
 
 SPACE='
@@ -357,6 +370,7 @@ point() { # link target: a reader finds the old link or the new one
 install() {
     check_bundle
     find_python
+    check_processor
     open_prefix make
     folder=$prefix/versions/$id
     if [ -f "$folder/complete" ]; then
