@@ -65,9 +65,7 @@ def fill(
     lines = [f"{each.name}=={each.version} --hash=sha256:{each.sha256}\n" for each in wheels]
     (folder / LOCK).write_text("".join(lines), "utf-8")
     (staged,) = [each for each in wheels if each.name == OWN_NAME]
-    return House(
-        wheels=tuple(wheels), own=staged, cpu_flags=cpu_flags, cpu_features=cpu_features
-    )
+    return House(wheels=tuple(wheels), own=staged, cpu_flags=cpu_flags, cpu_features=cpu_features)
 
 
 def _own_wheel(cache: Path, made_at_s: int, wheels_from: Path | None) -> Wheel:
