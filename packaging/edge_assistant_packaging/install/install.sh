@@ -49,7 +49,7 @@ die() { # code message hint
     exit 1
 }
 
-# shellcheck disable=SC2317  # the trap calls it
+# shellcheck disable=SC2317,SC2329  # the trap calls it
 on_exit() {
     status=$?
     trap - EXIT
@@ -60,7 +60,7 @@ on_exit() {
     exit "$status"
 }
 
-# shellcheck disable=SC2317,SC2004  # `free` is a product, which dash takes only as text
+# shellcheck disable=SC2317,SC2329,SC2004  # `free` is a product, which dash takes only as text
 explain_failure() {
     [ "$status" -lt 129 ] || step="$step (stopped by a signal)"
     if [ -n "$unfinished" ] && [ -s "$unfinished/tmp/log" ]; then
