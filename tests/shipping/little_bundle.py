@@ -44,6 +44,7 @@ def main():
 def build(folder: Path, version: str, *, number: int = 1, model_bytes: int = 2000) -> Path:
     """Make an unpacked bundle in the new folder `folder`; the same one for the same arguments."""
     _wheel(folder / "wheels", version)
+    _write(folder / "wheels/requirements.txt", f"edge-assistant=={version}\n")
     pip = _compiled_pip()
     shutil.copyfile(pip, folder / "wheels" / pip.name)
     _write(folder / "models/starter/model.bin", f"{version} ".ljust(model_bytes, "x"))

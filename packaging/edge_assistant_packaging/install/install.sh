@@ -252,6 +252,8 @@ copied = [os.path.join(top, name) for part in ("models", "config", "services", "
 wheels = os.path.join(bundle, "wheels")
 need = sum(blocks(os.path.getsize(each)) for each in copied)
 for name in set(os.listdir(wheels)) - {os.path.basename(pip)}:
+    if not name.endswith(".whl"):
+        continue
     for member in zipfile.ZipFile(os.path.join(wheels, name)).infolist():
         need += blocks(member.file_size) * (2 if member.filename.endswith(".py") else 1)
 disk = os.statvfs(place)
