@@ -75,6 +75,11 @@ def keygen(
 @PASSWORD
 @click.option("--profile", required=True, help="Built-in set of values: starter, desktop, pi, ...")
 @click.option("--platform", type=click.Choice(["linux-x86_64", "linux-aarch64"]), required=True)
+@click.option(
+    "--cpu",
+    metavar="KIND",
+    help="What llama.cpp is for: armv8 (any 64-bit ARM), armv8.2-dotprod (Pi 5), x86-64-v3.",
+)
 @click.option("--config", type=FILE, metavar="FILE", help="Configuration to lay over the profile.")
 @click.option("--name", help="What to call it; the name of the profile without it.")
 @click.option(
@@ -243,12 +248,14 @@ def _staged(folder: Path, asked: dict[str, Any]) -> tuple[Facts, tuple[str, ...]
         permissive_only=asked["permissive_only"],
         wheels_from=asked["wheels_from"],
         folder=folder,
+        cpu=asked["cpu"],
     )
     facts = _facts(
         asked,
         version=staged.version,
         python=staged.python,
         cpu_flags=staged.cpu_flags,
+        cpu_features=staged.cpu_features,
         made_at_s=staged.made_at_s,
     )
     return facts, (*staged.warnings, *staged.missing_sources)
@@ -263,8 +270,17 @@ def _own_facts(asked: dict[str, Any]) -> Facts:
         version=edge_assistant.__version__,
         python=asked["python"] or f"{sys.version_info.major}.{sys.version_info.minor}",
         cpu_flags=asked["cpu_flags"],
+        cpu_features=_features(asked),
         made_at_s=shipping("bundle.build").source_date_epoch(),
     )
+
+
+def _features(asked: dict[str, Any]) -> str:
+    """What the processor of `--cpu` has; without it nothing is known of a folder."""
+    if asked["cpu"] is None:
+        return ""
+    target = shipping("wheels.target").Target(platform=asked["platform"], cpu=asked["cpu"])
+    return " ".join(target.processor.features)
 
 
 def _facts(asked: dict[str, Any], **known: Any) -> Facts:
@@ -298,6 +314,7 @@ def _told(manifest: Manifest) -> dict[str, Any]:
         "profile": manifest.profile,
         "python": manifest.python,
         "cpu_flags": manifest.cpu_flags,
+        "cpu_features": manifest.cpu_features,
         "is_permissive_only": manifest.is_permissive_only,
         "made_at_s": manifest.made_at_s,
         "files": len(manifest.files),
@@ -310,5 +327,6 @@ def _tell(manifest: Manifest) -> None:
     output.note(f"    files      {len(manifest.files)}, {total_bytes / 1e6:.1f} MB")
     output.note(f"    python     {manifest.python}")
     output.note(f"    llama.cpp  {manifest.cpu_flags or 'not said'}")
+    output.note(f"    processor  {manifest.cpu_features or 'nothing asked of it'}")
     parts = "GPL parts left out" if manifest.is_permissive_only else "GPL parts not left out"
     output.note(f"    licences   {parts}")

@@ -31,6 +31,7 @@ _PART: Final = re.compile(r"\.?[A-Za-z0-9_][A-Za-z0-9._+@=,~!-]*(?<!\.)")
 """One name of a path: no control characters, no blanks, nothing that a shell or Windows minds."""
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,63}")
 _PYTHON: Final = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}")
+_FEATURES: Final = re.compile(r"([a-z0-9_]+( [a-z0-9_]+)*)?")
 _LINE: Final = re.compile(r"[ -~]{0,1000}")
 
 
@@ -60,6 +61,9 @@ class Manifest:
     """`3.11`: the wheels are for this one."""
     cpu_flags: str
     """How llama.cpp was compiled, in words: for which processors the bundle is."""
+    cpu_features: str
+    """Words of /proc/cpuinfo that each core has to have, with blanks between them; `install.sh`
+    refuses a processor without one of them."""
     is_permissive_only: bool
     made_at_s: int
     """SOURCE_DATE_EPOCH, so that two builds are the same."""
@@ -114,6 +118,8 @@ def check(manifest: Manifest) -> None:
         raise ValueError(f"a name, version or profile that is none: {words}")
     if not _PYTHON.fullmatch(manifest.python) or not _LINE.fullmatch(manifest.cpu_flags):
         raise ValueError("python or cpu_flags are not what they should be")
+    if not _FEATURES.fullmatch(manifest.cpu_features) or len(manifest.cpu_features) > 200:
+        raise ValueError("cpu_features are no words of /proc/cpuinfo")
     if manifest.platform not in PLATFORMS:
         raise ValueError(f"the platform {manifest.platform!r}, not one of {', '.join(PLATFORMS)}")
     numbers = (manifest.build, manifest.made_at_s, *(each.size_bytes for each in manifest.files))

@@ -42,6 +42,8 @@ class StagedFacts:
     platform: str
     python: str
     cpu_flags: str
+    cpu_features: str
+    """Of /proc/cpuinfo, with blanks between them."""
     made_at_s: int
     models: tuple[str, ...]
     """Ids."""
@@ -61,6 +63,7 @@ def stage(
     permissive_only: bool,
     wheels_from: Path | None,
     folder: Path,
+    cpu: str | None = None,
     store: Store | None = None,
     cache: Path | None = None,
 ) -> StagedFacts:
@@ -74,13 +77,15 @@ def stage(
         permissive_only: leave the GPL parts out, and speak through the system's own espeak-ng.
         wheels_from: folder of wheels, also for pip; ours and llama.cpp's of it are not built.
         folder: made if it is not there; must be empty.
+        cpu: which processors llama.cpp is compiled for, or the one of `wheels_from` was: of
+            `target.CPUS`.
         store: where the models are installed; this user's without it.
         cache: what takes long is kept here; this user's cache folder without it.
 
     Raises:
         EdgeAssistantError: a part is missing, broken or for another target; `folder` is half full.
     """
-    target = Target(platform=platform)
+    target = Target(platform=platform, cpu=cpu)
     made_at_s = source_date_epoch()
     store, cache = store or Store.default(), cache or default_cache()
     settled = settle(profile, config, store, permissive_only=permissive_only)
@@ -106,6 +111,7 @@ def stage(
         platform=platform,
         python=target.python,
         cpu_flags=filled.cpu_flags,
+        cpu_features=" ".join(filled.cpu_features),
         made_at_s=made_at_s,
         models=tuple(model.entry.id for model in models),
         warnings=tuple(report.warnings_of(parts)),

@@ -39,6 +39,7 @@ FACTS = Facts(
     profile="starter",
     python="3.11",
     cpu_flags="",
+    cpu_features="",
     is_permissive_only=False,
     made_at_s=1_700_000_000,
 )

@@ -287,6 +287,7 @@ _BAD_FIELDS: Final[dict[str, tuple[Any, ...]]] = {
     "made_at_s": (-1, "1", None, 8**11),
     "python": ("", "../", 3.11, None),
     "cpu_flags": ("x\ny", None),
+    "cpu_features": ("avx2; rm", "avx2  fma", " ", "AVX2", "a" * 201, None),
     "is_permissive_only": (0, None),
     "extra": (1,),
 }

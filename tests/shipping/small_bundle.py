@@ -24,6 +24,7 @@ FACTS: Final = Facts(
     profile="kiosk",
     python="3.11",
     cpu_flags="x86-64-v3",
+    cpu_features="avx2 fma",
     is_permissive_only=False,
     made_at_s=1_700_000_000,
 )

@@ -115,6 +115,7 @@ def test_what_is_staged_is_what_is_told(home: Path, monkeypatch: pytest.MonkeyPa
             version="9.8.7",
             python="3.13",
             cpu_flags="armv8-a",
+            cpu_features="asimdhp",
             made_at_s=1_600_000_000,
             warnings=("piper-tts is GPL-3",),
             missing_sources=(),
@@ -122,12 +123,15 @@ def test_what_is_staged_is_what_is_told(home: Path, monkeypatch: pytest.MonkeyPa
 
     module = SimpleNamespace(stage=fill)
     monkeypatch.setitem(sys.modules, "edge_assistant_packaging.staging", module)
-    made = build("-o", "k.bundle", "--permissive-only", "--with-sources", "--build", 12, "--json")
+    words = ("--permissive-only", "--with-sources", "--build", 12, "--cpu", "armv8", "--json")
+    made = build("-o", "k.bundle", *words)
     told: dict[str, Any] = json.loads(made.stdout)
     assert (told["version"], told["python"], told["build"]) == ("9.8.7", "3.13", 12)
     assert (told["made_at_s"], told["is_permissive_only"]) == (1_600_000_000, True)
     assert told["notes"] == ["piper-tts is GPL-3"]
+    assert told["cpu_features"] == "asimdhp"
     assert (asked["with_sources"], asked["permissive_only"]) == (True, True)
+    assert asked["cpu"] == "armv8"
     assert not asked["folder"].exists()
     assert [path.name for path in home.glob(".*")] == []
 
@@ -139,6 +143,16 @@ def test_the_whole_file_is_signed_for_minisign(home: Path) -> None:
     done = subprocess.run(command, cwd=home, capture_output=True, text=True)
     assert done.returncode == 0
     assert "edge-assistant bundle kiosk" in done.stdout
+
+
+def test_what_a_folder_that_somebody_filled_needs_of_a_processor(home: Path) -> None:
+    for kind, features in {"armv8": "", "armv8.2-dotprod": "atomics asimdhp asimddp"}.items():
+        made = build("--staging", "staging", "--cpu", kind, "-o", kind, "--json")
+        assert json.loads(made.stdout)["cpu_features"] == features
+        assert f'"cpu_features":"{features}"' in (home / kind).read_bytes().decode("latin-1")
+    with pytest.raises(ShippingError) as caught:
+        build("--staging", "staging", "--cpu", "x86-64-v3", "-o", "k.bundle")
+    assert caught.value.code == "cpu-unknown"
 
 
 def test_a_broken_staging_is_told_before_anything_is_written(home: Path) -> None:

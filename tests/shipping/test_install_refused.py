@@ -81,6 +81,48 @@ def test_the_wrong_python_or_machine(machine: Machine, bundle: Path, tmp_path: P
     assert machine.left() == []
 
 
+PI_4: Final = "fp asimd evtstrm crc32 cpuid"
+PI_5: Final = (
+    "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop "
+    "asimddp"
+)
+
+
+@pytest.mark.parametrize(
+    ("cores", "needs", "lacks"),
+    [
+        ([PI_5, PI_5], "asimddp asimdhp atomics", ""),
+        ([PI_4, PI_4], "asimddp asimdhp atomics", "asimddp asimdhp atomics"),
+        ([PI_5, PI_4], "asimdhp asimd", "asimdhp"),  # one core is enough
+        ([PI_4], "asi", "asi"),  # a part of a word is no word
+        ([PI_4], "", ""),
+        ([], "asimddp", ""),  # the kernel does not say
+    ],
+)
+def test_a_processor_without_what_llama_cpp_needs(
+    machine: Machine, bundle: Path, tmp_path: Path, cores: list[str], needs: str, lacks: str
+) -> None:
+    planted = tmp_path / "cpuinfo"
+    planted.write_text("".join(f"processor\t: 0\nFeatures\t: {each}\n\n" for each in cores))
+    seal(bundle, "1.0.0", cpu_features=needs)
+    before = mounted(f"mount --bind '{planted}' /proc/cpuinfo")
+    # A prefix with other things in it is what is refused next, which is quicker than to install.
+    run = machine.run(bundle, "--prefix", str(tmp_path), before=before)
+    assert code_of(run) == ("processor-wrong" if lacks else "prefix-in-use")
+    assert not lacks or f"with {needs}; this one lacks {lacks}\n" in run.stderr
+
+
+@pytest.mark.skipif("flags" not in Path("/proc/cpuinfo").read_text(), reason="no x86")
+def test_the_processor_of_this_machine(machine: Machine, bundle: Path) -> None:
+    seal(bundle, "1.0.0", cpu_features="fpu avx9999 sse2")
+    run = machine.run(bundle)
+    assert code_of(run) == "processor-wrong"
+    assert "lacks avx9999\n" in run.stderr
+    assert machine.left() == []
+    seal(bundle, "1.0.0", cpu_features="fpu sse2")
+    assert machine.run(bundle).returncode == 0
+
+
 def test_a_disk_that_is_too_small_is_found_beforehand(machine: Machine, tmp_path: Path) -> None:
     bundle = build(tmp_path / "big", "1.0.0", model_bytes=40 << 20)
     before = mounted(f"mount -t tmpfs -o size=48m tmpfs '{machine.home}'")

@@ -15,6 +15,7 @@ from edge_assistant_packaging import staging
 from edge_assistant_packaging.errors import ShippingError
 from edge_assistant_packaging.staging import StagedFacts
 from edge_assistant_packaging.wheels import own
+from edge_assistant_packaging.wheels.llama import flags_in_words
 from edge_assistant_packaging.wheels.target import Target
 from edge_assistant_packaging.wheels.wheel import check_target, read
 
@@ -316,8 +317,20 @@ def test_the_other_platform(stage: Stage, tmp_path: Path) -> None:
     wheels = write_index(tmp_path / "arm", "aarch64")
     (wheels / "cpu-flags.txt").write_text("armv8-a, built by hand\n")
     facts = stage(wheels=wheels, platform="linux-aarch64")
-    assert facts.cpu_flags == "armv8-a, built by hand"
+    assert (facts.cpu_flags, facts.cpu_features) == ("armv8-a, built by hand", "")
+    facts = stage("for the 5", wheels=wheels, platform="linux-aarch64", cpu="armv8.2-dotprod")
+    assert facts.cpu_features == "atomics asimdhp asimddp"
     assert list((facts.folder / "wheels").glob("*linux_aarch64.whl"))
+
+
+def test_unasked_a_wheel_runs_on_every_raspberry_pi() -> None:
+    pi = Target(platform="linux-aarch64")
+    assert flags_in_words(pi) == "-DGGML_NATIVE=OFF -DGGML_CPU_ARM_ARCH=armv8-a"
+    assert pi.processor.features == ()
+    five = Target(platform="linux-aarch64", cpu="armv8.2-dotprod")
+    assert "dotprod" in flags_in_words(five)
+    with pytest.raises(ShippingError, match="x86-64-v3"):
+        Target(platform="linux-aarch64", cpu="x86-64-v3")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ class Facts:
     profile: str
     python: str
     cpu_flags: str
+    cpu_features: str
     is_permissive_only: bool
     made_at_s: int
 
@@ -194,6 +195,7 @@ def _manifest(facts: Facts, contents: dict[str, Path | bytes]) -> Manifest:
         profile=facts.profile,
         python=facts.python,
         cpu_flags=facts.cpu_flags,
+        cpu_features=facts.cpu_features,
         is_permissive_only=facts.is_permissive_only,
         made_at_s=facts.made_at_s,
         files=tuple(sorted([*entries, _entry(SUMS, sums)])),

@@ -50,7 +50,7 @@ die() { # code message hint
     exit 1
 }
 
-# shellcheck disable=SC2317  # the trap calls it
+# shellcheck disable=SC2317,SC2329  # the trap calls it
 on_exit() {
     status=$?
     trap - EXIT
@@ -61,7 +61,7 @@ on_exit() {
     exit "$status"
 }
 
-# shellcheck disable=SC2317,SC2004  # `free` is a product, which dash takes only as text
+# shellcheck disable=SC2317,SC2329,SC2004  # `free` is a product, which dash takes only as text
 explain_failure() {
     [ "$status" -lt 129 ] || step="$step (stopped by a signal)"
     if [ -n "$unfinished" ] && [ -s "$unfinished/tmp/log" ]; then
@@ -193,6 +193,7 @@ read_manifest() {
     printf '%s\n' "$version $build $platform $wanted" | grep -q -x -E \
         '[0-9A-Za-z][0-9A-Za-z.+!_-]* [0-9]+ linux-(x86_64|aarch64) [0-9]+[.][0-9]+' ||
         refuse "manifest.json does not say version, build, platform and Python"
+    features=$(field '"cpu_features":"\([a-z0-9_ ]*\)"')
     id=$version-$build-$(sha256sum manifest.json | cut -c 1-12)
 }
 
@@ -229,6 +230,18 @@ find_python() {
     "$python" -I -c "import $modules" 2>/dev/null || die python-venv-missing \
         "Python $wanted here cannot make a virtual environment: the Debian package is not there" \
         "apt install python$wanted-venv"
+}
+
+check_processor() { # or the first reply would end with an illegal instruction
+    step="looking at the processor"
+    cores=$(grep -E '^(flags|Features)[[:space:]]*:' /proc/cpuinfo 2>/dev/null) || return 0
+    lacks=''
+    for each in $features; do
+        if printf '%s\n' "$cores" | grep -q -v -w -e "$each"; then lacks="$lacks $each"; fi
+    done
+    [ -z "$lacks" ] || die processor-wrong \
+        "llama.cpp in this bundle is compiled for processors with $features; this one lacks$lacks" \
+        "get a bundle that is built for this processor (its maker chooses: bundle build --cpu)"
 }
 
 SPACE='
@@ -377,6 +390,7 @@ point() { # link target: a reader finds the old link or the new one
 install() {
     check_bundle
     find_python
+    check_processor
     open_prefix make
     folder=$prefix/versions/$id
     if [ -f "$folder/complete" ]; then

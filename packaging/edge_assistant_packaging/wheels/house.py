@@ -33,6 +33,8 @@ class House:
     """By name."""
     own: Wheel
     cpu_flags: str
+    cpu_features: tuple[str, ...]
+    """What llama.cpp needs of a processor; nothing of a wheel of which nothing was said."""
 
 
 def fill(
@@ -55,7 +57,7 @@ def fill(
     folder.mkdir(parents=True, exist_ok=True)
     ours = _own_wheel(folder, made_at_s, wheels_from)
     needs = _needs(ours, permissive_only)
-    engine, cpu_flags = _engine(needs, target, cache, made_at_s, wheels_from)
+    engine, cpu_flags, cpu_features = _engine(needs, target, cache, made_at_s, wheels_from)
     for path in _dependencies(needs, engine, target, cache, wheels_from):
         shutil.copyfile(path, folder / path.name)
     wheels = sorted((read(path) for path in folder.glob("*.whl")), key=lambda each: each.name)
@@ -63,7 +65,7 @@ def fill(
     lines = [f"{each.name}=={each.version} --hash=sha256:{each.sha256}\n" for each in wheels]
     (folder / LOCK).write_text("".join(lines), "utf-8")
     (staged,) = [each for each in wheels if each.name == OWN_NAME]
-    return House(wheels=tuple(wheels), own=staged, cpu_flags=cpu_flags)
+    return House(wheels=tuple(wheels), own=staged, cpu_flags=cpu_flags, cpu_features=cpu_features)
 
 
 def _own_wheel(folder: Path, made_at_s: int, wheels_from: Path | None) -> Wheel:
@@ -107,17 +109,19 @@ def _needs(ours: Wheel, permissive_only: bool) -> list[str]:
 
 def _engine(
     needs: list[str], target: Target, cache: Path, made_at_s: int, wheels_from: Path | None
-) -> tuple[Path | None, str]:
-    """llama.cpp's wheel and how it was compiled; None if nothing needs it."""
+) -> tuple[Path | None, str, tuple[str, ...]]:
+    """llama.cpp's wheel, how it was compiled, what that takes; None if nothing needs it."""
     wanted = [each for each in needs if each.startswith(llama.NAME)]
     if not wanted:
-        return None, "without llama.cpp"
+        return None, "without llama.cpp", ()
     given = _given_for(target, wheels_from)
     if given is not None:
         said = given.path.parent / FLAGS_FILE
         words = said.read_text("utf-8").strip() if said.is_file() else ""
-        return given.path, words or f"not stated: {given.path.name} was given"
-    return llama.build(wanted[0], target, cache, made_at_s), llama.flags_in_words(target)
+        features = target.processor.features if target.cpu else ()
+        return given.path, words or f"not stated: {given.path.name} was given", features
+    path = llama.build(wanted[0], target, cache, made_at_s)
+    return path, llama.flags_in_words(target), target.processor.features
 
 
 def _given_for(target: Target, wheels_from: Path | None) -> Wheel | None:

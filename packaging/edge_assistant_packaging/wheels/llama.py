@@ -21,7 +21,7 @@ from typing import Final
 from edge_assistant_packaging.errors import ShippingError
 from edge_assistant_packaging.wheels import programs
 from edge_assistant_packaging.wheels.repack import OPENMP, repack
-from edge_assistant_packaging.wheels.target import CPU_FLAGS, Target
+from edge_assistant_packaging.wheels.target import Target
 
 NAME: Final = "llama-cpp-python"
 _RECIPE: Final = 2
@@ -36,7 +36,7 @@ _NO_BUILD: Final = (
 
 def flags_in_words(target: Target) -> str:
     """How we build for a target."""
-    return " ".join(CPU_FLAGS[target.platform])
+    return " ".join(target.processor.flags)
 
 
 def build(requirement: str, target: Target, cache: Path, made_at_s: int) -> Path:
@@ -51,7 +51,7 @@ def build(requirement: str, target: Target, cache: Path, made_at_s: int) -> Path
     Raises:
         ShippingError: `llama-source-missing`, `llama-build-failed`, `cross-compiler-missing`.
     """
-    flags = [*CPU_FLAGS[target.platform], *_PARTS, *_cross(target)]
+    flags = [*target.processor.flags, *_PARTS, *_cross(target)]
     folder = cache / "llama" / f"{target.platform}-{_key(requirement, flags)}"
     if done := sorted((folder / "wheel").glob("*.whl")):
         return done[0]
