@@ -24,6 +24,11 @@ CPU_FLAGS: Final = {
 }
 """x86-64-v3 (Haswell of 2013 and later; not every Celeron and Atom); Cortex-A76 and later, which a
 Raspberry Pi 5 has and a Pi 4 has not."""
+CPU_FEATURES: Final = {
+    "linux-x86_64": ("sse4_2", "avx", "avx2", "bmi2", "fma", "f16c"),
+    "linux-aarch64": ("atomics", "asimdhp", "asimddp"),
+}
+"""What these flags need of a processor, as /proc/cpuinfo calls it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
