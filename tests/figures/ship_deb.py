@@ -6,6 +6,9 @@ DIR holds our packages, and the other one the packages of Debian that they depen
 not in MINBASE; both are served by `apt` from a folder. Everything in the root runs in a network
 namespace without so much as a loopback. The conversation is held by an account that is but a
 number and a home, which goes before the packages do.
+
+With `--older DIR` that revision of the packages is installed first, its configuration is changed,
+and the new one has to keep it and leave none of the old one's files.
 """
 
 from __future__ import annotations
@@ -67,6 +70,7 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--packages", type=Path, required=True)
     parser.add_argument("--depends", type=Path, required=True)
+    parser.add_argument("--older", type=Path, help="packages of an older revision")
     parser.add_argument("--card", action="store_true", help="talk through PulseAudio, too")
     parser.add_argument("--wav", type=Path, help="what the user says")
     given = parser.parse_args()
@@ -78,6 +82,8 @@ def main() -> int:
         root = Path(folder) / "root"
         subprocess.run(["cp", "-a", given.root, root], check=True)
         try:
+            if given.older:
+                return upgrade(root, given.older, [given.packages, given.depends], wav)
             return examine(root, [given.packages, given.depends], wav, given.card)
         finally:
             subprocess.run(["umount", "-q", root / "proc"], check=False)
@@ -85,9 +91,7 @@ def main() -> int:
 
 def examine(root: Path, folders: list[Path], wav: Path, has_card: bool) -> int:
     """All steps, in the root."""
-    serve(root, folders)
-    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
-    inside(root, f"{APT} update")
+    prepare(root, folders)
     if has_card:
         inside(root, f"{APT} install {SOUND}")
     for package in sorted((root / "packages").glob("edge-assistant*.deb")):
@@ -122,6 +126,79 @@ def examine(root: Path, folders: list[Path], wav: Path, has_card: bool) -> int:
     print("  files that are not as before:", sorted(changed))
     print(f"  files compared: {len(end)}")
     return 0 if is_heard and not ours and end.keys() == before.keys() and not changed else 1
+
+
+def upgrade(root: Path, older: Path, folders: list[Path], wav: Path) -> int:
+    """Install the older revision, then the newer one over it; purge."""
+    prepare(root, [older, *folders])
+    before = listing(root)
+    found = [version_of(older), version_of(folders[0])]
+    inside(root, f"{APT} install " + " ".join(f"{name}={found[0]}" for name in OURS))
+    print("installed:", versions(root))
+    is_heard = converse(root, wav, "older")
+    settings = root / "etc/edge-assistant/config.toml"
+    settings.write_text(settings.read_text() + "\n[llm]\nmax_tokens = 12\n")
+    kept = settings.read_bytes()
+    took_s = inside(root, f"{APT} install {' '.join(OURS)}")
+    print(f"upgraded in {took_s:.1f} s: {versions(root)}")
+    has_kept = settings.read_bytes() == kept
+    print("configuration kept:", has_kept)
+    left = strays(root)
+    print("files of no package:", left or "nothing")
+    is_heard = converse(root, wav, "newer") and is_heard
+    limit = output(root, "edge-assistant config show | grep max_tokens").strip()
+    print("the changed setting:", limit)
+    shutil.rmtree(root / "home" / "talker")
+    inside(root, f"{APT} purge {' '.join(OURS)}")
+    inside(root, f"{APT} autoremove --purge")
+    end = listing(root)
+    changed = sorted(name for name in before if before[name] != end.get(name))
+    new = sorted(end.keys() - before.keys())
+    print("purged; new:", new or "nothing", "changed or gone:", changed or "nothing")
+    is_clean = not (left or new or changed)
+    is_newer = versions(root) == "" and found[0] != found[1]
+    return 0 if is_heard and has_kept and is_clean and is_newer and "12" in limit else 1
+
+
+def strays(root: Path) -> list[str]:
+    """What dpkg does not know in our folders: all but bytecode of a file that is there."""
+    known = set(output(root, f"dpkg -L {' '.join(OURS)}").split("\n"))
+    return [
+        name
+        for name in listing(root)
+        if "edge-assistant" in name
+        and f"/{name}" not in known
+        and not name.endswith("/__pycache__")
+        and not (name.endswith(".pyc") and f"/{source_of(name)}" in known)
+    ]
+
+
+def source_of(bytecode: str) -> str:
+    """`a/__pycache__/b.cpython-311.pyc` is made of `a/b.py`."""
+    path = Path(bytecode)
+    return str(path.parent.parent / f"{path.name.partition('.')[0]}.py")
+
+
+def version_of(folder: Path) -> str:
+    """Of the program's package in it."""
+    (package,) = folder.glob(f"{OURS[0]}_*.deb")
+    return subprocess.run(
+        ["dpkg-deb", "--field", package, "Version"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def versions(root: Path) -> str:
+    """Of ours, as dpkg knows them."""
+    return output(
+        root, f"dpkg-query -W -f '${{Package}} ${{Version}} ' {' '.join(OURS)} 2>/dev/null"
+    ).strip()
+
+
+def prepare(root: Path, folders: list[Path]) -> None:
+    """Give the root its /proc, and packages to install."""
+    serve(root, folders)
+    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
+    inside(root, f"{APT} update")
 
 
 def serve(root: Path, folders: list[Path]) -> None:
