@@ -52,7 +52,7 @@ pulseaudio -n --daemonize=yes --exit-idle-time=-1 --log-level=error --use-pid-fi
   -L 'module-remap-source master=micsrc.monitor source_name=mic' >/dev/null 2>&1
 pactl set-default-sink spk; pactl set-default-source mic
 rm -f events.jsonl
-edge-assistant run --listen open --events events.jsonl >/dev/null 2>run.err & assistant=$!
+$program run --listen open --events events.jsonl >/dev/null 2>run.err & assistant=$!
 for i in $(seq 600); do grep -qs '"listening"' events.jsonl && break; sleep 0.1; done
 sleep 1
 parec --device=spk.monitor --rate=16000 --channels=1 --file-format=wav reply.wav & recorder=$!
@@ -228,7 +228,7 @@ def converse(root: Path, wav: Path, name: str, program: str = "edge-assistant") 
         " --set llm.temperature=0"
     )
     if "card" in name:
-        command = LIVE
+        command = f"program={program}{LIVE}"
     started_s = time.monotonic()
     process = subprocess.Popen(entered(root, command, TALKER))
     listening_s = None

@@ -1,8 +1,9 @@
 """Does the one-folder build start and talk on a machine without Python and without a network?
 
-As root: `python -m tests.figures.ship_onefolder --root MINBASE --build DIR [--wav FILE]`. MINBASE
-is what `debootstrap --variant=minbase bookworm MINBASE` made; it is copied, and nothing is
-installed in it: no Python, no PortAudio, no ALSA.
+As root: `python -m tests.figures.ship_onefolder --root MINBASE --build DIR [--depends DEBS]`.
+MINBASE is what `debootstrap --variant=minbase bookworm MINBASE` made; it is copied, and nothing is
+installed in it: no Python, no PortAudio, no ALSA. With a folder of Debian's packages ALSA and
+PulseAudio are installed from there afterwards, and it talks through their sound card, too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.figures.recordings import speech_folder
-from tests.figures.ship_deb import converse, output
+from tests.figures.ship_deb import APT, SOUND, converse, inside, output, serve
 
 
 def main() -> int:
@@ -22,6 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--depends", type=Path, help="Debian's packages of ALSA and PulseAudio")
     parser.add_argument("--wav", type=Path, help="what the user says")
     given = parser.parse_args()
     speech = speech_folder()
@@ -34,16 +36,31 @@ def main() -> int:
         subprocess.run(["cp", "-a", given.build, root / "srv" / "assistant"], check=True)
         subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
         try:
-            pythons = output(root, "ls /usr/bin/python* /usr/local/bin/python* 2>/dev/null").split()
-            print("Pythons in the root:", pythons or "none")
-            print("PortAudio in the root:", output(root, "ldconfig -p").count("libportaudio"))
-            program = "/srv/assistant/edge-assistant"
-            print(output(root, f"{program} --version && {program} models list | grep installed"))
-            starts = [converse(root, wav, name, program) for name in ("cold", "again")]
-            print(output(root, f"cd /tmp; {program} devices 2>&1 | head -5"))
+            return examine(root, wav, given.depends)
         finally:
             subprocess.run(["umount", "-q", root / "proc"], check=False)
-    return 0 if all(starts) and not pythons else 1
+
+
+def examine(root: Path, wav: Path, depends: Path | None) -> int:
+    """All steps, in the root."""
+    program = "/srv/assistant/edge-assistant"
+    print("Pythons in the root:", pythons(root) or "none")
+    print("PortAudio in the root:", output(root, "ldconfig -p").count("libportaudio"))
+    print(output(root, f"{program} --version && {program} models list | grep installed"))
+    is_heard = all(converse(root, wav, name, program) for name in ("cold", "again"))
+    print(output(root, f"cd /tmp; {program} devices 2>&1 | head -5"))
+    if depends is not None:
+        serve(root, [depends])
+        inside(root, f"{APT} update")
+        inside(root, f"{APT} install {SOUND}")
+        print("with a sound card; Pythons in the root:", pythons(root) or "none")
+        is_heard = converse(root, wav, "through the card", program) and is_heard
+    return 0 if is_heard and not pythons(root) else 1
+
+
+def pythons(root: Path) -> list[str]:
+    """Programs of that name."""
+    return output(root, "ls /usr/bin/python* /usr/local/bin/python* 2>/dev/null").split()
 
 
 if __name__ == "__main__":
