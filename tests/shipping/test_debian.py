@@ -62,6 +62,20 @@ def test_a_wheel_that_was_changed_is_refused(tmp_path: Path) -> None:
         spread(changed, tmp_path / "site")
 
 
+def test_what_nobody_runs_is_left_out(tmp_path: Path) -> None:
+    kept, tests = "numpy/linalg/tests.py", "numpy/linalg/tests/test_it.py"
+    numpy = dict.fromkeys((kept, tests, "numpy/lib/a.py"), b"")
+    spread(make_wheel(tmp_path, "numpy-2.4-py3-none-any", numpy), tmp_path / "site")
+    llama = dict.fromkeys(("llama_cpp/lib/libllama.so", "lib/libllama.so", "bin/tool"), b"")
+    spread(make_wheel(tmp_path, "llama_cpp_python-0.3-py3-none-any", llama), tmp_path / "site")
+    there = {each.relative_to(tmp_path / "site").as_posix() for each in files(tmp_path / "site")}
+    assert {name for name in there if ".dist-info/" not in name} == {
+        kept,
+        "numpy/lib/a.py",
+        "llama_cpp/lib/libllama.so",
+    }
+
+
 @pytest.mark.parametrize("name", ["../outside.py", "/outside.py", "engine/../../outside.py"])
 def test_a_wheel_writes_only_into_its_place(tmp_path: Path, name: str) -> None:
     wheel = make_wheel(tmp_path, "engine-0.5-cp311-cp311-linux_x86_64", {name: b""})
@@ -140,6 +154,10 @@ def make_wheel(folder: Path, stem: str, files: dict[str, bytes]) -> Path:
 def digest(data: bytes) -> str:
     raw = base64.urlsafe_b64encode(hashlib.sha256(data).digest())
     return "sha256=" + raw.rstrip(b"=").decode()
+
+
+def files(folder: Path) -> list[Path]:
+    return [each for each in folder.rglob("*") if each.is_file()]
 
 
 def fresh(folder: Path) -> Path:

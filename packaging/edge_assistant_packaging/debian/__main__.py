@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,19 +14,19 @@ from pathlib import Path
 from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.store.store import default_root
 from edge_assistant_packaging.debian.package import ARCHITECTURES, Order, build, this_platform
-from edge_assistant_packaging.errors import ShippingError
+from edge_assistant_packaging.staging import default_cache
+from edge_assistant_packaging.wheels import house
+from edge_assistant_packaging.wheels.target import Target
 
-PORTABLE_BUILD = "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF"
-"""llama.cpp for any x86-64 with AVX2 (since 2013), or any 64-bit ARM."""
-PORTABLE_FLAGS = {"linux-x86_64": "avx2 fma f16c bmi2", "linux-aarch64": ""}
+GATHERED = Path("build/deb/wheels")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the packages and name them; the exit code."""
     order = _order(arguments)
     try:
-        if not any(order.wheels.glob("*.whl")):
-            _fetch(order.wheels)
+        if order.wheels == GATHERED:
+            _gather(order)
         with tempfile.TemporaryDirectory(prefix="edge-assistant-deb-") as workspace:
             for path in build(order, Path(workspace)):
                 print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
@@ -40,8 +41,8 @@ def _order(arguments: list[str] | None) -> Order:
     parser.add_argument(
         "--wheels",
         type=Path,
-        default=Path("build/deb/wheels"),
-        help="folder of wheels; an empty one is filled from the package index",
+        default=GATHERED,
+        help="folder of wheels to take as they are; else those of this checkout are gathered",
     )
     parser.add_argument(
         "--models", type=Path, default=default_root(), help="store that has the starter pack"
@@ -53,7 +54,9 @@ def _order(arguments: list[str] | None) -> Order:
     parser.add_argument("--cpu-flags", help="what the llama.cpp of the wheels needs of a processor")
     parser.add_argument("--maintainer", default="Edge Assistant <edge-assistant@localhost>")
     given = parser.parse_args(arguments)
-    flags = PORTABLE_FLAGS[given.platform] if given.cpu_flags is None else given.cpu_flags
+    features = Target(platform=given.platform).processor.features
+    if given.cpu_flags is not None:
+        features = tuple(given.cpu_flags.split())
     return Order(
         wheels=given.wheels,
         models=None if given.no_models else given.models,
@@ -62,19 +65,25 @@ def _order(arguments: list[str] | None) -> Order:
         revision=given.revision,
         made_at_s=int(os.environ.get("SOURCE_DATE_EPOCH") or _committed_at_s()),
         maintainer=given.maintainer,
-        cpu_flags=tuple(flags.split()),
+        cpu_flags=features,
     )
 
 
-def _fetch(folder: Path) -> None:
-    """Wheels of this checkout and of all that it needs, llama.cpp compiled to be passed on."""
-    environ = {"CMAKE_ARGS": PORTABLE_BUILD, **os.environ}
-    # pip's cache may hold a llama.cpp for this very processor.
-    command = [sys.executable, "-m", "pip", "wheel", "--no-cache-dir", "-w", str(folder), "."]
-    if subprocess.call(command, env=environ) != 0:
-        raise ShippingError(
-            "wheels-not-made", "pip could not make all wheels", "see the lines above"
+def _gather(order: Order) -> None:
+    """The wheels of this checkout as it is now, and of all that it needs, as for a bundle."""
+    order.wheels.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".wheels-", dir=order.wheels.parent) as draft:
+        filled = Path(draft) / "wheels"
+        house.fill(
+            filled,
+            Target(platform=order.platform),
+            cache=default_cache(),
+            made_at_s=order.made_at_s,
+            wheels_from=None,
+            permissive_only=False,
         )
+        shutil.rmtree(order.wheels, ignore_errors=True)
+        filled.replace(order.wheels)
 
 
 def _committed_at_s() -> int:

@@ -35,10 +35,12 @@ _SHARED: Final = (
     "libc6 (>= 2.34)",
     "libgcc-s1",
     "libgomp1",
-    "libstdc++6",
+    "libstdc++6 (>= 11)",
+    "zlib1g",
 )
 """What the wheels expect of the system; the rest they bring along. 2.34 is glibc's, of the newest
-tag among them (`manylinux_2_34`)."""
+tag among them (`manylinux_2_34`), 11 that of GLIBCXX_3.4.29, which llama.cpp's libraries ask for.
+libgomp is for a llama.cpp that was built elsewhere: ours has one beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ def _program(order: Order, tree: Path) -> Path:
     day = datetime.fromtimestamp(order.made_at_s, UTC).strftime("%Y-%m-%d")
     page = _text("edge-assistant.1").replace("@VERSION@", version).replace("@DATE@", day)
     _put_packed(tree, Path("usr/share/man/man1/edge-assistant.1.gz"), page)
-    _papers(tree, NAME, version, order, _licences_of_wheels(wheels))
+    _papers(tree, NAME, version, order, _copyright("copyright", _licences_of_wheels(wheels)))
     fields = {
         "Package": NAME,
         "Version": version,
@@ -156,7 +158,9 @@ def _models(order: Order, store: Path, tree: Path) -> Path:
             shutil.copyfile(source, target)
     version = f"{_newest_version(order)}-{order.revision}"
     name = f"edge-assistant-models-{order.pack}"
-    _papers(tree, name, version, order, _licences_of_models(entries))
+    _papers(
+        tree, name, version, order, _copyright("copyright-models", _licences_of_models(entries))
+    )
     fields = {
         "Package": name,
         "Version": version,
@@ -191,10 +195,10 @@ def _units(tree: Path) -> list[str]:
     return system
 
 
-def _papers(tree: Path, package: str, version: str, order: Order, licences: str) -> None:
+def _papers(tree: Path, package: str, version: str, order: Order, copyright_text: str) -> None:
     """Copyright and changelog, which every package of Debian has."""
     folder = Path("usr/share/doc") / package
-    _put(tree, folder / "copyright", _text("copyright").replace("@PARTS@", licences))
+    _put(tree, folder / "copyright", copyright_text)
     when = format_datetime(datetime.fromtimestamp(order.made_at_s, UTC))
     entry = (
         f"{package} ({version}) unstable; urgency=medium\n\n"
@@ -202,6 +206,10 @@ def _papers(tree: Path, package: str, version: str, order: Order, licences: str)
         f" -- {order.maintainer}  {when}\n"
     )
     _put_packed(tree, folder / "changelog.Debian.gz", entry)
+
+
+def _copyright(name: str, parts: str) -> str:
+    return _text(name).replace("@PARTS@", parts)
 
 
 def _licences_of_wheels(wheels: Sequence[Path]) -> str:

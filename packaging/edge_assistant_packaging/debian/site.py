@@ -14,6 +14,7 @@ import re
 import zipfile
 from collections.abc import Iterable
 from email.parser import HeaderParser
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -22,7 +23,9 @@ from edge_assistant_packaging.errors import ShippingError
 _TAGGED: Final = re.compile(r"-cp3(\d+)-cp3\d+-")
 _LEFT_OUT: Final = {
     # CMake's install folders: a second copy of llama_cpp/lib, programs, and headers.
-    "llama_cpp_python": ("lib/", "bin/", "include/"),
+    "llama_cpp_python": ("lib/*", "bin/*", "include/*"),
+    # 6.6 MB that only numpy's authors run.
+    "numpy": ("*/tests/*",),
 }
 
 
@@ -74,7 +77,7 @@ def spread(wheel: Path, site: Path) -> None:
                 continue
             if name.startswith("/") or ".." in PurePosixPath(name).parts:
                 raise _damaged(wheel, f"the path {name!r}")
-            if name.startswith(left_out):
+            if any(fnmatchcase(name, pattern) for pattern in left_out):
                 continue
             data = archive.read(info)
             if not name.endswith("/RECORD") and hashes.get(name) != _digest(data):
