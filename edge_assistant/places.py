@@ -6,6 +6,7 @@ folder, so the rest of the machine can be read-only and the folder in memory (tm
 | what | in the folder | else |
 |---|---|---|
 | what a model made of its system prompt | `states` | the user's cache |
+| what was found of models in a folder that cannot be written | `verdicts` | the user's cache |
 | `run --demo-if-silent` | `demo` | the user's cache |
 | models, where EDGE_ASSISTANT_MODELS_DIR names no folder | `models` | the user's data |
 | a link to espeak-ng's data, if its path is long | `tmp` | the system's folder for such |

@@ -76,6 +76,7 @@ class HistoryRing:
     def __init__(self, capacity_frames: int) -> None:
         self._buffer: Samples = np.zeros(capacity_frames, dtype=np.float32)
         self._jumped_frames = 0
+        """Nothing before this position is given: it was jumped over, or wiped."""
         self._end_frames = 0
         self._lock = threading.Lock()
 
@@ -109,6 +110,15 @@ class HistoryRing:
         with self._lock:
             self._end_frames += frames
             self._jumped_frames = self._end_frames
+
+    def wipe(self, but_newest_frames: int) -> None:
+        """Overwrite everything with zeros but the newest frames; what was kept is forgotten."""
+        with self._lock:
+            kept = min(but_newest_frames, len(self._buffer))
+            begin = max(self._jumped_frames, self._end_frames - kept)
+            older = np.arange(self._end_frames - len(self._buffer), begin)
+            self._buffer[older % len(self._buffer)] = 0.0
+            self._jumped_frames = begin
 
     def read(self, from_frames: int, to_frames: int) -> Samples:
         """Copy what is still there of [from_frames, to_frames); shorter where it is gone or

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
@@ -62,7 +62,16 @@ def running(
     assistant = Assistant(config, card, event_log=log)
     watcher = Thread(target=_show, args=(assistant.events(), watch), name="show", daemon=True)
     watcher.start()
-    try:
+
+    def end(_kind: object, error: BaseException | None, _trace: object) -> None:
+        assistant.stop()
+        # Who asks for the end does it by SystemExit, and needs not be told.
+        if assistant.has_failed or isinstance(error, Exception):
+            say_out_of_order(config, card)
+
+    with ExitStack() as ending:
+        ending.callback(watcher.join, _LAST_WORDS_S)
+        ending.push(end)
         with panel(
             config.gpio,
             assistant.events(),
@@ -74,13 +83,6 @@ def running(
             in_worker(lambda _token: assistant.start(), "start")
             yield assistant
             assistant.stop()
-    except EdgeAssistantError:
-        assistant.stop()
-        say_out_of_order(config, card)
-        raise
-    finally:
-        assistant.stop()
-        watcher.join(_LAST_WORDS_S)
     if log.is_broken:
         raise PipelineError(
             "events-incomplete",

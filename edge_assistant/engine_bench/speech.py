@@ -23,12 +23,16 @@ from edge_assistant.config import Config, parse_assignment
 from edge_assistant.engine_bench.wer import words
 from edge_assistant.errors import ConfigError
 from edge_assistant.pipeline.engines import build_voice
+from edge_assistant.store.programs import PREFIX
 from edge_assistant.store.store import Store
 
 KINDS: Final = ("command", "read")
 """Kinds of recordings whose words are counted; `made` is added where the speech is made."""
 
 MADE: Final = "made"
+
+LIBRARY: Final = "espeak-en"
+"""The voice in our own process."""
 
 LEAST_CLIPS: Final = 4
 """A round has at least so many, of different lengths, if need be some of them again."""
@@ -131,15 +135,20 @@ def recorded(folder: Path) -> list[Clip]:
 def made(texts: Sequence[str], config: Config, store: Store) -> list[Clip]:
     """Let espeak say `texts`, as the same three speakers that the bench of conversations has.
 
-    Always espeak, which comes along: so the recogniser's task is the same on every machine.
+    Always espeak, so that the recogniser's task is the same on every machine: the library, which
+    comes along, or where it was left out the system's program.
+
+    Raises:
+        ModelNotFound: `espeak-program-missing`: neither is there.
     """
+    voice_id = LIBRARY if store.installed(LIBRARY) else f"{PREFIX}en-us"
     clips: dict[int, Clip] = {}
     for first, variant in enumerate(VARIANTS):
         changes = {
             "tts.rate": 1.0,
             "tts.pitch": 50,
             "tts.cache_bytes": 0,
-            "tts.voice": "espeak-en",
+            "tts.voice": voice_id,
             **dict(map(parse_assignment, variant[1::2])),
         }
         with closing(build_voice(config.with_overrides(changes), store)) as voice:

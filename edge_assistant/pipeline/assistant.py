@@ -82,6 +82,7 @@ class Assistant:
         self._handles = Handles()
         self._history = History()
         self._closed = threading.Event()
+        self._has_failed = False
         self._lifecycle = threading.Lock()
         self._reconfiguring = threading.Lock()
         self._stopped = False
@@ -270,6 +271,11 @@ class Assistant:
         return self._conductor.is_idle and (self._parts is None or self._parts.playout.is_idle)
 
     @property
+    def has_failed(self) -> bool:
+        """Whether its floor or its ears gave up: it is deaf, and `wait_closed` has returned."""
+        return self._has_failed
+
+    @property
     def heard_frames(self) -> int:
         """Position of the sample clock up to which the ears have listened; it stands still where
         no sound comes, or they hang."""
@@ -375,6 +381,7 @@ class Assistant:
 
     def _broken(self, error: EdgeAssistantError) -> None:
         self._report(error)
+        self._has_failed = True
         self._closed.set()
 
 

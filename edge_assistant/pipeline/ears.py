@@ -59,6 +59,8 @@ class Ears:
         onset_vad: judges every 10 ms block, for the duck.
         echo: cleans every block before anybody hears it; None where nothing needs to.
         history_ms: how much of the past `heard` can give.
+        beginning_ms: how far back speech may have begun of which nobody was told yet, with what is
+            wanted from before it; `forget` leaves that.
         post: takes facts for the floor; must not block.
         post_playout: takes what became of replies; must not block.
         on_error: told once when the detector fails and the fast one takes its place.
@@ -76,6 +78,7 @@ class Ears:
         segmenter: Segmenter,
         echo: EchoCanceller | None,
         history_ms: int,
+        beginning_ms: int,
         post: Callable[[Event], None],
         post_playout: Callable[[PlayoutFact], None],
         on_error: Callable[[EdgeAssistantError], None],
@@ -96,6 +99,7 @@ class Ears:
         self._ring = FrameRing(frames_of_ms(CAPTURE_RING_MS, capture_rate))
         self._resampler = Resampler(capture_rate, SAMPLE_RATE, "LQ")
         self._heard = HistoryRing(frames_of_ms(history_ms))
+        self._beginning_frames = frames_of_ms(beginning_ms)
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="ears", daemon=True)
@@ -120,6 +124,10 @@ class Ears:
     def heard(self, from_frames: int, to_frames: int) -> Samples:
         """A copy of the past; any thread."""
         return self._heard.read(from_frames, to_frames)
+
+    def forget(self) -> None:
+        """Overwrite the past, but for the beginning of who opens his mouth just now; any thread."""
+        self._heard.wipe(self._beginning_frames)
 
     def frame_at(self, time_s: float) -> int:
         """The position of the sample clock that belongs to `time_s` of the card's clock."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from edge_assistant.audio.card import SoundCard
 from edge_assistant.audio.echo.canceller import EchoCanceller
@@ -19,6 +20,9 @@ from edge_assistant.trace import EventLog
 from edge_assistant.vad.segmenter import Segmenter
 
 Report = Callable[[EdgeAssistantError], None]
+
+_UNTOLD_MS: Final = 500
+"""More than what passes from a window of speech to a floor that knows of it."""
 
 
 def open_canceller(config: Config, card: SoundCard) -> EchoCanceller | None:
@@ -79,6 +83,7 @@ def make_ears(
         ),
         echo=echo,
         history_ms=rules.max_utterance_ms + rules.preroll_ms + rules.max_wait_ms + 5_000,
+        beginning_ms=rules.preroll_ms + rules.min_speech_ms + _UNTOLD_MS,
         post=conductor.post,
         post_playout=conductor.post,
         on_error=on_error,

@@ -81,13 +81,14 @@ class Orders:
         frame_at: Callable[[float], int],
         post: Callable[[Event], None],
         on_finished: OnFinished,
+        forget_sound: Callable[[], None] = lambda: None,
         notices: Notices | None = None,
     ) -> None:
         self._playout, self._history, self._log, self._clock = playout, history, log, clock
         self._judge, self._stt, self._llm, self._tts = judge, stt, llm, tts
         self._tokens = tokens
         self._frame_at, self._post, self._on_finished = frame_at, post, on_finished
-        self._notices = notices or Notices()
+        self._forget_sound, self._notices = forget_sound, notices or Notices()
         self._attempts: dict[Key, Attempt] = {}
         self._ends: dict[int, tuple[int, int]] = {}
         """turn -> (ended, paused) frames of the user's speech."""
@@ -282,6 +283,7 @@ class Orders:
         """Forget what was said, here and in every engine that keeps some of it."""
         exchanges = len(self._history.exchanges)
         self._history.replace(())
+        self._forget_sound()
         self._heard.clear()
         self._cut = None
         self._idle_token.cancel("the user has gone")

@@ -137,6 +137,7 @@ def _orders(
         frame_at=ears.frame_at,
         post=common.conductor.post,
         on_finished=on_finished,
+        forget_sound=ears.forget,
         notices=notices,
     )
 

@@ -1,7 +1,8 @@
 """What the store remembers: hashes pinned at the first pull, models added, and past verdicts.
 
 Two small JSON files in the store's folder. `pins.json` is what trust rests on and is never guessed
-at: if it cannot be read, that is an error. `verdicts.json` only saves time and may be deleted.
+at: if it cannot be read, that is an error. `verdicts.json` only saves time and may be deleted;
+where the store cannot be written, it is in a spare folder.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from edge_assistant.store.locks import file_lock
 _LOCK_TIMEOUT_S = 20.0
 _MAX_BYTES = 16_000_000
 _MAX_VERDICTS = 500
+_VERDICTS_NAME: Final = "verdicts.json"
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,13 +66,17 @@ _VERDICTS: Final = msgspec.json.Decoder(dict[str, Verdict])
 
 
 class Ledger:
-    """Reads and writes both files of one store; safe between threads and processes."""
+    """Reads and writes both files of one store; safe between threads and processes.
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    Args:
+        root: folder of the store.
+        spare: where verdicts go if the store cannot be written; None for nowhere.
+    """
+
+    def __init__(self, root: Path, spare: Path | None = None) -> None:
         self._pins_path = root / "pins.json"
-        self._verdicts_path = root / "verdicts.json"
-        self._lock_path = root / ".locks" / "ledger.lock"
+        self._lock_path = _lock_in(root)
+        self._verdict_folders = (root,) if spare is None else (root, spare)
 
     def book(self) -> Book:
         """Read pins and added models; empty if there are none.
@@ -108,25 +114,20 @@ class Ledger:
 
     def verdict(self, path: Path, identity: Identity) -> Verdict | None:
         """Find a past verdict on the same bytes."""
-        verdict = self._verdicts().get(str(path))
-        return verdict if verdict is not None and verdict.identity == identity else None
+        found = (_verdicts(folder).get(str(path)) for folder in self._verdict_folders)
+        return next((each for each in found if each and each.identity == identity), None)
 
     def judge(self, path: Path, verdict: Verdict) -> None:
-        """Remember a verdict. A store that cannot be written to just checks again next time."""
-        with suppress(ModelError, OSError), file_lock(self._lock_path, _LOCK_TIMEOUT_S):
-            verdicts = self._verdicts()
-            verdicts.pop(str(path), None)
-            verdicts[str(path)] = verdict
-            for stale in list(verdicts)[: max(0, len(verdicts) - _MAX_VERDICTS)]:
-                del verdicts[stale]
-            _write(self._verdicts_path, msgspec.json.encode(verdicts))
-
-    def _verdicts(self) -> dict[str, Verdict]:
-        try:
-            raw = _bounded_read(self._verdicts_path)
-            return _VERDICTS.decode(raw) if raw else {}
-        except (msgspec.DecodeError, UnicodeDecodeError, ModelError):
-            return {}
+        """Remember a verdict. Where nothing can be written it is just checked again next time."""
+        for folder in self._verdict_folders:
+            with suppress(ModelError, OSError), file_lock(_lock_in(folder), _LOCK_TIMEOUT_S):
+                verdicts = _verdicts(folder)
+                verdicts.pop(str(path), None)
+                verdicts[str(path)] = verdict
+                for stale in list(verdicts)[: max(0, len(verdicts) - _MAX_VERDICTS)]:
+                    del verdicts[stale]
+                _write(folder / _VERDICTS_NAME, msgspec.json.encode(verdicts))
+                return
 
     def _damaged(self, reason: str) -> ModelError:
         return ModelError(
@@ -134,6 +135,18 @@ class Ledger:
             f"{self._pins_path} cannot be read: {reason}",
             f"remove {self._pins_path} and pull or add your models again",
         )
+
+
+def _lock_in(folder: Path) -> Path:
+    return folder / ".locks" / "ledger.lock"
+
+
+def _verdicts(folder: Path) -> dict[str, Verdict]:
+    try:
+        raw = _bounded_read(folder / _VERDICTS_NAME)
+        return _VERDICTS.decode(raw) if raw else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, ModelError):
+        return {}
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_assistant.errors import ModelError, ModelIncompatible, ModelNotFound
-from edge_assistant.places import data_folder
+from edge_assistant.places import cache_folder, data_folder
 from edge_assistant.store.adding import Adder, Told, discard
 from edge_assistant.store.catalog import Catalog, unknown_model
 from edge_assistant.store.checks import check_file, expected_form
@@ -61,6 +61,7 @@ class Store:
         root: folder of the store; made when something is first written.
         catalog: the models that can be named.
         system: read-only folder that is looked at first; None for none.
+        spare: folder for what was found of files where `root` cannot be written; None for none.
         fetcher: how files are fetched; tests pass one that may talk to loopback.
     """
 
@@ -70,18 +71,19 @@ class Store:
         catalog: Catalog,
         *,
         system: Path | None = SYSTEM_FOLDER,
+        spare: Path | None = None,
         fetcher: Fetcher | None = None,
     ) -> None:
         self.root = root.absolute()
         self.catalog = catalog
         self._system = system
         self._fetcher = fetcher or Fetcher()
-        self._ledger = Ledger(self.root)
+        self._ledger = Ledger(self.root, spare)
 
     @classmethod
     def default(cls) -> Store:
         """Build the store of this user with the catalog that ships with the package."""
-        return cls(default_root(), Catalog.load())
+        return cls(default_root(), Catalog.load(), spare=cache_folder() / "verdicts")
 
     # What is there
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from edge_assistant.engine_bench.speech import (
     save,
     shuffled,
 )
-from edge_assistant.errors import ConfigError
+from edge_assistant.errors import ConfigError, ModelNotFound
 from edge_assistant.store import Store
 from edge_assistant.tts.espeak import EspeakVoice
 
@@ -73,6 +75,24 @@ def test_made_speech_comes_back_from_a_folder(tmp_path: Path) -> None:
     for before, after in zip(spoken, recorded(tmp_path), strict=True):
         assert (after.name, after.kind, after.text) == (before.name, before.kind, before.text)
         assert np.allclose(after.sound, before.sound, atol=1e-3)
+
+
+def test_where_the_library_was_left_out_the_program_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)  # as if it were not installed
+    texts = ("Good morning.", "Turn on the light.")
+    with monkeypatch.context() as bare:
+        bare.setenv("PATH", "/nowhere")
+        with pytest.raises(ModelNotFound) as caught:
+            made(texts, load_profile("starter"), Store.default())
+    assert (caught.value.code, caught.value.hint) == (
+        "espeak-program-missing",
+        "sudo apt install espeak-ng",
+    )
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("this machine has no program espeak-ng")
+    monkeypatch.setattr(EspeakVoice, "__init__", None)  # the system's library is not to be used
+    spoken = made(texts, load_profile("starter"), Store.default())
+    assert all(float(np.abs(clip.sound).max()) > 0.05 for clip in spoken)
 
 
 def test_only_recordings_whose_words_can_be_counted(tmp_path: Path) -> None:

@@ -321,6 +321,7 @@ def ears_of(
         ),
         echo=canceller,
         history_ms=2_000,
+        beginning_ms=500,
         post=post,
         post_playout=lambda fact: None,
         on_error=_raise,

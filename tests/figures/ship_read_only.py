@@ -4,7 +4,8 @@
 
 Needs root, Linux, `unshare`, `mount` and `strace`, and the starter pack. In a mount namespace of
 its own every file system is made read-only but for a tmpfs, which is EDGE_ASSISTANT_STATE_DIR.
-There, under `strace`, `edge-assistant converse` answers a question that espeak asks. Ends with 1 if
+There three processes in a row open the models of the starter pack, of which nothing is known yet,
+and `edge-assistant converse`, under `strace`, answers a question that espeak asks. Ends with 1 if
 there is no answer, or if anything was written, made or removed outside that tmpfs.
 """
 
@@ -15,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -34,16 +36,25 @@ _CALL: Final = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\)\s+= (-?\d+)( E\w+)?")
 
 def main() -> int:
     """Run all of it in namespaces of its own."""
+    if "--open" in sys.argv:
+        open_models()
+        return 0
     if "--inside" not in sys.argv:
         command = ["unshare", "--mount", "--propagation", "private", sys.executable, "-m"]
         return subprocess.run([*command, "tests.figures.ship_read_only", "--inside"]).returncode
     state = Path("/run/edge-assistant-read-only")
     state.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(state)], check=True)
+    if (known := models() / "verdicts.json").exists():  # as a bundle brings them: without it
+        (state / "none").touch()
+        subprocess.run(["mount", "--bind", str(state / "none"), str(known)], check=True)
     closed = make_read_only(state)
     print(f"read-only: {', '.join(closed)}")
     environment = os.environ | {"EDGE_ASSISTANT_STATE_DIR": str(state), "TMPDIR": "/nonexistent"}
     environment |= {"EDGE_ASSISTANT_MODELS_DIR": str(models()), "PYTHONDONTWRITEBYTECODE": "1"}
+    for _ in range(3):
+        again = [sys.executable, "-m", "tests.figures.ship_read_only", "--open"]
+        subprocess.run(again, env=environment, check=True)
     talk = [sys.executable, "-m", "edge_assistant"]
     question, reply = state / "question.wav", state / "reply.wav"
     say = [*talk, "say", QUESTION, "-o", str(question)]
@@ -59,6 +70,18 @@ def models() -> Path:
     from edge_assistant.store.store import default_root
 
     return default_root()
+
+
+def open_models() -> None:
+    """What each start does before an engine may see its files."""
+    from edge_assistant.store.store import Store
+
+    store = Store.default()
+    started_s = time.perf_counter()
+    opened = [store.open(entry.id) for entry in store.catalog.pack("starter")]
+    size = sum(path.stat().st_size for model in opened for path in model.paths.values())
+    took_s = time.perf_counter() - started_s
+    print(f"opening {len(opened)} models ({size / 1e6:.0f} MB) took {took_s:.3f} s", flush=True)
 
 
 def make_read_only(but: Path) -> list[str]:

@@ -15,7 +15,10 @@ from edge_assistant_packaging.proof.sightings import Seeker
 from edge_assistant_packaging.proof.subject import Subject
 
 from edge_assistant.audio.files import write_wav
+from edge_assistant.audio.format import SAMPLE_RATE
 from edge_assistant.config import Config
+from edge_assistant.errors import ModelNotFound
+from edge_assistant.tts.espeak import EspeakVoice
 from tests.shipping.stand_in import BREACHES, TRANSCRIPT
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -146,6 +149,32 @@ def test_without_a_trace_it_is_not_proved(bird: Canary, monkeypatch: pytest.Monk
     proof = no_audio.prove(subject(bird, "none"), bird)
     assert proof.verdict == "incomplete"
     assert "strace is not installed" in proof.unchecked[0]
+
+
+@needs_strace
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="there is no program espeak-ng")
+@pytest.mark.parametrize(("breach", "verdict"), [("none", "held"), ("wav", "breached")])
+def test_where_the_library_was_left_out_the_program_is_the_canary(
+    monkeypatch: pytest.MonkeyPatch, breach: str, verdict: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)  # as if it were not installed
+    monkeypatch.setattr(EspeakVoice, "__init__", None)  # nor is the system's library to be loaded
+    bird = canary.make(7)
+    assert len(canary.question()) > SAMPLE_RATE
+    assert no_audio.prove(subject(bird, breach), bird).verdict == verdict
+
+
+def test_without_the_library_and_the_program_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ModelNotFound) as told:
+        canary.make(7)
+    assert (told.value.code, told.value.hint) == (
+        "espeak-program-missing",
+        "sudo apt install espeak-ng",
+    )
 
 
 def test_a_blind_search_is_not_believed(bird: Canary, monkeypatch: pytest.MonkeyPatch) -> None:

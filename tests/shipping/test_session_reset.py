@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_assistant.audio.format import Samples
+from edge_assistant.audio.format import SAMPLE_RATE, Samples
 from edge_assistant.cancel import CancelToken
 from edge_assistant.config import Config
 from edge_assistant.llm.llamacpp import LlamaCpp
@@ -131,6 +132,21 @@ def test_every_engine_of_a_whole_assistant_forgets(stage: Callable[..., Stage]) 
     assert s.assistant.history.exchanges == ()
     s.ask()
     assert SECRET not in str(s.llm.prompts[-1][:-1])
+
+
+def test_the_sound_of_who_was_there_is_overwritten(stage: Callable[..., Stage]) -> None:
+    """The ring reaches further back than the pause after which all is forgotten."""
+    config = Config().with_overrides({"turns.reset_after_idle_s": int(IDLE_S)})
+    s = stage(config=config)
+    assert s.assistant._parts is not None
+    kept = s.assistant._parts.ears._heard._buffer
+    assert len(kept) / SAMPLE_RATE > 3 * IDLE_S
+    s.ask()
+    s.wait_for_turns(1)
+    assert np.count_nonzero(kept)
+    s.silence_until(lambda: bool(s.named("session_reset")))
+    assert not np.count_nonzero(kept)
+    s.ask()  # and it hears on
 
 
 @pytest.mark.parametrize("architecture", ["llama", "mamba"])

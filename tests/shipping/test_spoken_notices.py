@@ -20,6 +20,8 @@ from edge_assistant.config import Config, load_profile
 from edge_assistant.errors import DeviceLost, ModelNotFound
 from edge_assistant.notices.phrases import NAMES, PHRASES, find, phrase
 from edge_assistant.notices.recordings import SAMPLE_RATE, recording
+from edge_assistant.pipeline import assistant as whole
+from edge_assistant.pipeline import conductor
 from edge_assistant.pipeline.assistant import Assistant
 from edge_assistant.pipeline.loading import Engines
 from edge_assistant.trace import EventLog
@@ -182,6 +184,54 @@ def test_what_cannot_start_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ModelNotFound), running(config, card, None, lambda event: None):
         pytest.fail("it cannot start without its model")
     assert [each is recording("out_of_order", "en") for each in card.alone] == [True]
+    assert card.is_stopped
+
+
+@pytest.fixture
+def fake_engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
+    """What `running` loads."""
+    engines = Engines(
+        vad=FakeVad(),
+        onset_vad=FakeVad(),
+        turn_detector=FakeTurnDetector(),
+        recognizer=FakeRecognizer(),
+        llm=FakeLlm(),
+        voice=FakeVoice(),
+    )
+    monkeypatch.setattr(whole, "load_engines", lambda *_: engines)
+    return engines
+
+
+@pytest.mark.parametrize("code", ["floor-failed", "ears-failed"])
+def test_what_gives_up_says_so(
+    fake_engines: Engines, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    if code == "floor-failed":
+        monkeypatch.setattr(conductor, "step", fail)
+    else:
+        monkeypatch.setattr(fake_engines.onset_vad, "speech_prob", fail, raising=False)
+    card, events = SpeakingCard(), list[Any]()
+    with running(RECORDED, card, None, events.append) as assistant:
+        card.silence(0.1)
+        assert assistant.wait_closed(HUNG_S)
+        assert not card.is_stopped
+    assert [event["code"] for event in events if event["event"] == "error"] == [code]
+    assert [each is recording("out_of_order", "en") for each in card.alone] == [True]
+    assert card.is_stopped
+
+
+@pytest.mark.parametrize(("end", "is_told"), [(RuntimeError, True), (SystemExit, False)])
+@pytest.mark.usefixtures("fake_engines")
+def test_a_mistake_of_the_session_is_told_and_a_wanted_end_is_not(
+    end: type[BaseException], is_told: bool
+) -> None:
+    card = SpeakingCard()
+    with pytest.raises(end), running(RECORDED, card, None, lambda event: None):
+        raise end
+    assert bool(card.alone) is is_told
     assert card.is_stopped
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +103,8 @@ def test_a_newer_bundle_is_found_brought_whole_and_checked(
     assert fetched.path.read_bytes() == made[1].path.read_bytes()
     assert not fetched.is_by_delta
     assert asked.check(LINE, read_installed(fetched.path)).offer is None
-    assert sorted(path.name for path in tmp_path.glob("*got*")) == ["got.bundle"]
+    names = sorted(path.name for path in tmp_path.glob("*got*"))
+    assert names == ["got.bundle", "got.bundle.minisig"]
     assert not list(tmp_path.glob(".got*"))
 
 
@@ -117,6 +119,25 @@ def test_with_the_old_bundle_only_the_delta_comes(
     assert fetched.came_bytes == (shop / "7-8.delta").stat().st_size < fetched.size_bytes
     assert fetched.path.read_bytes() == made[1].path.read_bytes()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("is_by_delta", [False, True])
+def test_what_was_fetched_can_be_checked_with_minisign_alone(
+    shop: Path, made: tuple[Built, Built], tmp_path: Path, is_by_delta: bool
+) -> None:
+    asked = updater(shop, tmp_path / "state.json")
+    got = tmp_path / "got.bundle"
+    have = made[0].path if is_by_delta else None
+    asked.fetch(asked.check(LINE, None), got, have=have)
+    signature = tmp_path / "got.bundle.minisig"
+    assert signature.read_bytes() == made[1].signature_path.read_bytes()
+    if shutil.which("minisign") is None:
+        pytest.skip("`minisign` is not installed")
+    command = ["minisign", "-V", "-q", "-P", KEY.to_base64(), "-m", str(got)]
+    assert subprocess.run(command, check=False).returncode == 0
+    with got.open("ab") as file:
+        file.write(b"x")
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
 def test_an_old_catalog_shown_again_is_refused(shop: Path, tmp_path: Path) -> None:
@@ -259,6 +280,8 @@ def test_a_byte_changed_in_a_catalog_is_refused(shop: Path, tmp_path: Path) -> N
         {"build": 9},
         {"version": "9.9"},
         {"manifest_sha256": "0" * 64},
+        {"signature": sign(b"another file", PAIR, "1")},
+        {"signature": "none"},
     ],
     ids=str,
 )
@@ -277,6 +300,8 @@ def test_a_catalog_and_a_bundle_that_do_not_belong_together_are_refused(
         "update-wrong-bytes",
         "update-mismatch",
         "file-missing",
+        "signature-wrong",
+        "signature-invalid",
     )
     assert not list(tmp_path.glob("*got*"))
     assert not list(tmp_path.glob(".got*"))
@@ -342,6 +367,14 @@ def test_a_catalog_that_is_none_is_refused_even_if_signed(
 def test_a_path_out_of_the_folder_is_refused(shop: Path, path: str) -> None:
     raw = json.loads((shop / CATALOG).read_bytes())
     raw["bundles"][0]["path"] = path
+    data = json.dumps(raw, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    assert refused(lambda: parse(data)) == "catalog-invalid"
+
+
+@pytest.mark.parametrize("signature", [1, None, "x" * 5000])
+def test_a_signature_that_is_none_or_too_long_is_refused(shop: Path, signature: object) -> None:
+    raw = json.loads((shop / CATALOG).read_bytes())
+    raw["bundles"][0]["signature"] = signature
     data = json.dumps(raw, sort_keys=True, separators=(",", ":")).encode() + b"\n"
     assert refused(lambda: parse(data)) == "catalog-invalid"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -329,6 +330,38 @@ def test_a_store_that_cannot_be_written_still_opens(store: Store) -> None:
         assert store.open("a-llama").entry.id == "a-llama"
     finally:
         store.root.chmod(0o700)
+
+
+def test_a_store_that_cannot_be_written_is_read_once(
+    store: Store, hashed: list[Path], tmp_path: Path
+) -> None:
+    """The second start finds what the first one kept elsewhere, and a changed file is seen."""
+    path = store.pull("a-llama").path
+    (store.root / "verdicts.json").unlink()
+    shutil.rmtree(store.root / ".locks")
+    (store.root / ".locks").write_text("no folder, also for root")
+    hashed.clear()
+    for _ in range(2):
+        again = Store(store.root, store.catalog, system=None, spare=tmp_path / "spare")
+        again.open("a-llama")
+    assert hashed == [path]
+    assert not (store.root / "verdicts.json").exists()
+    path.write_bytes(LLAMA[:-1] + b"x")
+    with pytest.raises(ModelCorrupt) as caught:
+        again.open("a-llama")
+    assert code_of(caught) == "hash-mismatch"
+
+
+def test_a_verdict_on_another_file_with_the_same_identity_condemns_nothing(
+    store: Store, hashed: list[Path]
+) -> None:
+    path = store.pull("a-llama").path
+    kept = store.root / "verdicts.json"
+    kept.write_text(kept.read_text().replace(sha256(LLAMA), "0" * 64))
+    hashed.clear()
+    for _ in range(2):
+        store.open("a-llama")
+    assert hashed == [path]
 
 
 def test_a_root_that_is_a_file_is_told(tmp_path: Path) -> None:

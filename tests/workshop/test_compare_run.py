@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from edge_assistant_quantize.compare.run import Findings, Plan, measure
 from edge_assistant_quantize.errors import WorkshopError
 
 from edge_assistant.cancel import CancelToken, TurnCancelled
-from edge_assistant.errors import ModelCorrupt, ModelNotFound
+from edge_assistant.errors import EdgeAssistantError, ModelCorrupt, ModelNotFound
 from tests.engines.piper_file import write_piper_voice
 from tests.engines.whisper_file import word, write_scripted_whisper
 from tests.workshop.compare_models import (
@@ -152,6 +153,24 @@ def test_one_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkshopError) as caught:
         resolve(["espeak-en"], store_in(tmp_path))
     assert caught.value.code == "compare-needs-two"
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        ("espeak:en-gb", "compare-espeak-missing"),
+        ("espeak-en", "model-not-installed"),
+        ("espeak-program:en-gb", "compare-no-such-kind"),
+    ],
+)
+def test_where_the_library_of_espeak_was_left_out_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, code: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)  # as if it were not installed
+    with pytest.raises(EdgeAssistantError) as caught:
+        resolve([target, target], store_in(tmp_path))
+    assert caught.value.code == code
+    assert caught.value.hint
 
 
 def test_a_reference_must_be_one_of_them(tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 import secrets
 from dataclasses import dataclass
-from typing import Final
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
+
+if TYPE_CHECKING:
+    from edge_assistant.tts.protocol import Voice
 
 CODE_WORDS: Final = (
     *("pineapple", "umbrella", "elephant", "trumpet", "tomato", "penguin", "chocolate", "dinosaur"),
@@ -50,7 +54,7 @@ def question() -> Samples:
     """`QUESTION`, spoken. Float32, (frames,), 16000 Hz.
 
     Raises:
-        ModelNotFound: no espeak-ng on this machine.
+        ModelNotFound: no espeak-ng on this machine, neither as a package nor as a program.
     """
     return np.concatenate([_LEAD, _spoken(QUESTION, "en-us", words_per_minute=165, pitch=50)])
 
@@ -61,7 +65,7 @@ def make(seed: int | None = None) -> Canary:
     A voice other than the assistant's own, so that a reply is not taken for it.
 
     Raises:
-        ModelNotFound: no espeak-ng on this machine.
+        ModelNotFound: no espeak-ng on this machine, neither as a package nor as a program.
     """
     seed = secrets.randbits(32) if seed is None else seed
     chance = random.Random(seed)
@@ -78,8 +82,12 @@ def _spoken(text: str, voice: str, *, words_per_minute: int, pitch: int) -> Samp
     from edge_assistant.audio.resample import resample
     from edge_assistant.cancel import CancelToken
     from edge_assistant.tts.espeak import EspeakVoice
+    from edge_assistant.tts.espeak_program import EspeakProgramVoice
 
-    speaker = EspeakVoice(voice, words_per_minute=words_per_minute, pitch=pitch)
+    # Where the package is left out nothing of espeak-ng is to be loaded: its program speaks then.
+    has_library = find_spec("espeakng_loader") is not None
+    kind = EspeakVoice if has_library else EspeakProgramVoice
+    speaker: Voice = kind(voice, words_per_minute=words_per_minute, pitch=pitch)
     chunks = [chunk.samples for chunk in speaker.synthesize(text, CancelToken())]
     return resample(np.concatenate(chunks), speaker.sample_rate, SAMPLE_RATE)
 

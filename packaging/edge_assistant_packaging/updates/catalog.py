@@ -21,7 +21,7 @@ CATALOG_SIGNATURE: Final = "updates.json.minisig"
 MAX_CATALOG_BYTES: Final = 1 << 20
 MAX_SIGNATURE_BYTES: Final = 4096
 MAX_FILE_BYTES: Final = 64 << 30
-_MAX_ENTRIES: Final = 2000
+_MAX_ENTRIES: Final = 1000
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,63}")
 
@@ -58,6 +58,8 @@ class Offer:
     size_bytes: int
     sha256: str
     manifest_sha256: str
+    signature: str
+    """Of the whole file, as in its `.minisig`: for who has no verifier but minisign."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -150,6 +152,8 @@ def check(catalog: Catalog) -> None:
         _check_file(bundle)
         if not _WORD.fullmatch(bundle.version) or not _SHA256.fullmatch(bundle.manifest_sha256):
             raise ValueError(f"the bundle {bundle.path!r}")
+        if type(bundle.signature) is not str or len(bundle.signature) > MAX_SIGNATURE_BYTES:
+            raise ValueError(f"the signature of {bundle.path!r}")
     _check_together(catalog)
 
 

@@ -133,6 +133,7 @@ def _offer(path: Path, folder: Path, pair: KeyPair) -> Offer:
         size_bytes=path.stat().st_size,
         sha256=_sha256(path),
         manifest_sha256=hashlib.sha256(manifest.to_bytes()).hexdigest(),
+        signature=sign(path, pair, manifest.comment),
     )
 
 

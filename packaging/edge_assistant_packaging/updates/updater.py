@@ -132,7 +132,8 @@ class Updater:
     ) -> Fetched:
         """Bring the bundle of `answer` to `output`, which is there only when all was checked.
 
-        What came before a break is kept beside it (`.NAME.<16 hex>.part`) for the next call.
+        `output.minisig` comes beside it, for who checks with `minisign -V`. What came before a
+        break is kept there too (`.NAME.<16 hex>.part`) for the next call.
 
         Args:
             answer: of `check`, with an offer.
@@ -163,13 +164,14 @@ class Updater:
             told.finished()
         try:  # it is whole now, and kept for nobody
             with new_file(output, overwrite=overwrite) as made:
-                if delta is None:
+                if delta is None or have is None:
                     part.replace(made)
                 else:
-                    assert have is not None
                     apply_delta(have, part, made, self._key, overwrite=True)
                     made.with_name(f"{made.name}.minisig").unlink()
                 manifest = self._require_offered(made, offer)
+            with new_file(output.with_name(f"{output.name}.minisig"), overwrite=True) as made:
+                made.write_bytes(offer.signature.encode())
         finally:
             part.unlink(missing_ok=True)
         return Fetched(
@@ -184,6 +186,7 @@ class Updater:
         """Check every byte, and that this is the very bundle that the catalog speaks of."""
         with opened(bundle) as file:
             sha256 = hashlib.file_digest(file, hashlib.sha256).hexdigest()
+        verify_signature(bundle, offer.signature, self._key, is_canonical=True)
         manifest = verify(bundle, self._key)
         found = (
             line_of(manifest),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from edge_assistant.store.checks import expected_form
 from edge_assistant.store.entry import Engine, InstalledModel, Kind
 from edge_assistant.store.hashing import digest
 from edge_assistant.store.headers import inspect
+from edge_assistant.store.programs import PREFIX
 from edge_assistant.store.store import Store
 from edge_assistant_quantize.compare.messages import Candidate, Subject
 from edge_assistant_quantize.errors import WorkshopError
@@ -58,7 +60,7 @@ def resolve(
     Raises:
         ModelError: a model is unknown, not installed, or its file is faulty.
         WorkshopError: `compare-needs-two`, `compare-no-such-kind`, `compare-kinds-differ`,
-            `compare-reference-unknown`.
+            `compare-reference-unknown`, `compare-espeak-missing`.
     """
     if len(targets) < 2:
         raise WorkshopError(
@@ -82,6 +84,7 @@ def resolve(
 
 def _find(target: str, store: Store) -> _Found:
     if target.startswith(ESPEAK):
+        _require_library(target)
         voice = target.removeprefix(ESPEAK)
         return _Found(
             target=target,
@@ -92,6 +95,12 @@ def _find(target: str, store: Store) -> _Found:
             about="espeak-ng, library and data of all languages",
             licence="GPL-3.0-or-later",
             voice=voice,
+        )
+    if target.startswith(PREFIX):
+        raise WorkshopError(
+            "compare-no-such-kind",
+            f"{target} is a program of the system; there is nothing of it to be loaded and weighed",
+            "compare voices of Piper, or of the library: espeak:en-us",
         )
     path = Path(target).expanduser()
     is_file = path.is_file()
@@ -165,6 +174,15 @@ def _candidate(found: _Found, label: str) -> Candidate:
         template=found.template,
         voice=found.voice,
     )
+
+
+def _require_library(target: str) -> None:
+    if find_spec("espeakng_loader") is None:
+        raise WorkshopError(
+            "compare-espeak-missing",
+            f"{target} is a voice of espeak-ng's library, which is not installed here",
+            "pip install espeakng-loader (it is under the GPL-3.0-or-later)",
+        )
 
 
 def _espeak_files() -> list[Path]:

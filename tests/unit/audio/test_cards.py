@@ -188,6 +188,28 @@ def test_what_was_before_a_jump_is_gone() -> None:
     assert ring.read(80, 200).tolist() == [2.0] * 10
 
 
+@given(
+    blocks=st.lists(st.integers(1, 90), min_size=1, max_size=8),
+    jump=st.integers(0, 130),
+    after=st.integers(0, 90),
+    newest=st.integers(0, 120),
+)
+def test_what_is_wiped_is_nowhere_in_memory(
+    blocks: list[int], jump: int, after: int, newest: int
+) -> None:
+    ring = HistoryRing(100)
+    for size in blocks:
+        ring.append(np.full(size, 1.0, np.float32))
+    ring.jump(jump)
+    ring.append(np.full(after, 2.0, np.float32))
+    ring.wipe(newest)
+    left = min(newest, after)
+    assert np.count_nonzero(ring._buffer) == left
+    assert len(ring.read(0, ring.end_frames)) == left
+    ring.append(np.full(30, 3.0, np.float32))
+    assert ring.read(ring.end_frames - 30, ring.end_frames).tolist() == [3.0] * 30
+
+
 @given(samples=st.lists(st.floats(width=32, allow_nan=True), max_size=50))
 def test_nothing_but_finite_sound_gets_in(samples: list[float]) -> None:
     clean = sanitize(np.array(samples, dtype=np.float32))

@@ -75,6 +75,7 @@ class Desk:
             ),
             echo=echo,
             history_ms=40_000,
+            beginning_ms=500,
             post=self.events.append,
             post_playout=lambda fact: None,
             on_error=self.errors.append,
