@@ -13,7 +13,6 @@ import pytest
 from edge_assistant.audio.format import SAMPLE_RATE
 from edge_assistant.bench.partner import PIPE_BLOCK_BYTES, Partner, Patience
 from edge_assistant.config import Config
-from edge_assistant.store import Store
 from edge_assistant.turns.commands import Answer, Duck, EndTurn, Yield
 from edge_assistant.turns.events import Outcome
 from edge_assistant.turns.settings import Settings
@@ -86,14 +85,6 @@ def test_uncut_history_claims_what_nobody_heard(spoil: Spoil, stage: Callable[..
     assert [exchange.heard for exchange in s.assistant.history.exchanges] == [LONG, "Yes."]
     assert s.llm.prompts[1][2].content == LONG
     assert np.count_nonzero(s.card.audio()) / SAMPLE_RATE < 0.2 * len(LONG.split())
-
-
-@pytest.fixture
-def starter_pack() -> None:
-    store = Store.default()
-    missing = [e.id for e in store.catalog if "starter" in e.packs and not store.installed(e.id)]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}; run: edge-assistant models pull starter")
 
 
 def command(fault: str) -> tuple[str, ...]:

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from edge_assistant.errors import EdgeAssistantError
-from edge_assistant.store.store import Store, default_root
+from edge_assistant.store.store import default_root
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,14 +59,3 @@ def run(environ: dict[str, str], tmp_path: Path) -> Run:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     return run_command
-
-
-@pytest.fixture
-def starter_pack() -> None:
-    """Skip where the starter pack is not installed."""
-    store = Store.default()
-    try:
-        for entry in store.catalog.pack("starter"):
-            store.open(entry.id)
-    except EdgeAssistantError as error:
-        pytest.skip(f"{error.message} {error.hint}")

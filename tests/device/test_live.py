@@ -89,10 +89,7 @@ class Live:
 
 
 @pytest.fixture
-def live(server: SoundServer, tmp_path: Path) -> Iterator[Live]:
-    store = Store.default()
-    if not all(store.installed(e.id) for e in store.catalog if "starter" in e.packs):
-        pytest.skip("not installed; run: edge-assistant models pull starter")
+def live(starter_pack: None, server: SoundServer, tmp_path: Path) -> Iterator[Live]:
     program = Live(server, tmp_path)
     yield program
     program.output()

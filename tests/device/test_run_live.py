@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_assistant.errors import EdgeAssistantError
-from edge_assistant.store.store import Store, default_root
+from edge_assistant.store.store import default_root
 from tests.device.sound_server import HUNG_S, SoundServer
 
 pytestmark = [pytest.mark.device, pytest.mark.model]
@@ -75,13 +74,7 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(server: SoundServer) -> Iterator[Terminal]:
-    store = Store.default()
-    try:
-        for entry in store.catalog.pack("starter"):
-            store.open(entry.id)
-    except EdgeAssistantError as error:
-        pytest.skip(f"{error.message} {error.hint}")
+def terminal(starter_pack: None, server: SoundServer) -> Iterator[Terminal]:
     terminal = Terminal(server)
     yield terminal
     terminal.close()

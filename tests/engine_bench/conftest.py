@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.cli.conftest import environ, run, starter_pack
+from tests.cli.conftest import environ, run
 
-__all__ = ["environ", "run", "starter_pack"]
+__all__ = ["environ", "run"]

@@ -72,7 +72,6 @@ class TestTokenizer:
             Tokenizer.read(tmp_path / "tokenizer.bin")
 
     @given(data=st.binary(max_size=400))
-    @settings(deadline=None)
     def test_any_bytes_are_read_whole_or_refused(
         self, tmp_path_factory: pytest.TempPathFactory, data: bytes
     ) -> None:
@@ -86,7 +85,7 @@ class TestTokenizer:
 
 class TestCutting:
     @given(seconds=st.floats(0, 200), longest_s=st.floats(2, 30))
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     def test_pieces_cover_everything_and_none_is_too_long(
         self, seconds: float, longest_s: float
     ) -> None:

@@ -18,7 +18,6 @@ from edge_assistant.bench.partner import PIPE_BLOCK_BYTES, Partner, Patience
 from edge_assistant.config import Config
 from edge_assistant.examples.naive_loop import NaiveLoop
 from edge_assistant.pipeline.loading import Engines
-from edge_assistant.store import Store
 from edge_assistant.trace import EventLog
 from tests.fakes.cards import ManualCard
 from tests.fakes.engines import FakeLlm, FakeRecognizer, FakeVad, FakeVoice, failing
@@ -28,14 +27,6 @@ from tests.pipe.test_pipe import HUNG_S, first_audible_s, last_audible_s, named,
 NAIVE = (sys.executable, "-m", "edge_assistant.examples.naive_loop")
 OURS = (sys.executable, "-m", "edge_assistant", "converse", "--pipe")
 QUESTION = "What is the largest planet?"
-
-
-@pytest.fixture
-def starter_pack() -> None:
-    store = Store.default()
-    missing = [e.id for e in store.catalog if "starter" in e.packs and not store.installed(e.id)]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}; run: edge-assistant models pull starter")
 
 
 class Room:

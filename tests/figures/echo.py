@@ -1,11 +1,13 @@
 """Does it hear itself? Hours of echo in minutes: real ears, no model of language or speech.
 
-`python -m tests.figures.echo [--minutes N] [--interruptions N] [--modes auto,webrtc,off]` lets a
-loudspeaker talk into three rooms and plays what comes back, faster than real time, to the real
-thing: `Ears` with the canceller, webrtcvad and Silero, and `Playout`, ducked at an onset and
-silenced after 700 ms of speech, as the floor does it by length alone. What the loudspeaker says is
-our voice and recordings of people at the voice's level, in turn. In every condition one canceller
-hears it alone, and another, as fresh, hears people interrupt it.
+`python -m tests.figures.echo [--minutes N] [--interruptions N] [--first N] [--modes
+auto,webrtc,off]` lets a loudspeaker talk into three rooms and plays what comes back, faster than
+real time, to the real thing: `Ears` with the canceller, webrtcvad and Silero, and `Playout`, ducked
+at an onset and silenced after 700 ms of speech, as the floor does it by length alone. What the
+loudspeaker says is our voice and recordings of people at the voice's level, in turn. In every
+condition one canceller hears it alone, and another, as fresh, hears people interrupt it. Then, N
+times in every condition with an echo, a canceller that never heard anything has 3 s of a first
+reply alone, and another is interrupted 2 s into its first reply.
 
 Counted are, alone: ducks (onsets while it sounds), self-turns (`speech_started`), and replies
 silenced; interrupted: how many of the interruptions, at -26 dBFS, gave `speech_started` within
@@ -31,6 +33,9 @@ from tests.figures.recordings import Recording, recordings, speech_folder
 
 LEVELS_DB: Final = (-20, -10, -6, 0)
 USER_DBFS: Final = -26.0
+HEADPHONES: Final = Condition(room="kitchen", echo_db=None)
+FIRST_REPLY_S: Final = 3.0
+INTO_FIRST_REPLY_S: Final = 2.0
 SENTENCES: Final = (
     "The history of Rome is long. It began as a village on a hill, and it ended as the greatest "
     "empire of the old world.",
@@ -46,7 +51,7 @@ def conditions() -> list[Condition]:
     """Rooms times levels, each room rough once, and headphones."""
     smooth = [Condition(room=room, echo_db=db) for room in RECORDED for db in LEVELS_DB]
     rough = [Condition(room=room, echo_db=-6, is_rough=True) for room in RECORDED]
-    return [*smooth, *rough, Condition(room="kitchen", echo_db=None)]
+    return [*smooth, *rough, HEADPHONES]
 
 
 def replies() -> list[Samples]:
@@ -108,10 +113,31 @@ def measure(
 def lands_anyway(sounds: list[Samples], clips: list[Samples]) -> list[bool]:
     """Which interruptions land within 0.7 s with headphones and no canceller: some begin with a
     breath, which the truth counts and no detector does."""
-    headphones = Conversation(Condition(room="kitchen", echo_db=None), "off", 2)
+    headphones = Conversation(HEADPHONES, "off", 2)
     landed = [headphones.interrupt(sounds, clip) for clip in clips]
     headphones.close()
     return landed
+
+
+def first_reply(condition: Condition, mode: str, sounds: list[Samples], number: int) -> Tally:
+    """3 s of loudspeaker for ears that never heard it; every session begins with another reply."""
+    conversation = Conversation(condition, mode, 10 + number)
+    conversation.talk(_from(sounds, number), FIRST_REPLY_S)
+    return conversation.close()
+
+
+def first_interruption(
+    condition: Condition, mode: str, sounds: list[Samples], clip: Samples, number: int
+) -> Tally:
+    """`clip` 2 s into the first reply that these ears hear."""
+    conversation = Conversation(condition, mode, 5)
+    conversation.interrupt(_from(sounds, number), clip, INTO_FIRST_REPLY_S)
+    return conversation.close()
+
+
+def _from(sounds: list[Samples], number: int) -> list[Samples]:
+    first = number * 5 % len(sounds)
+    return sounds[first:] + sounds[:first]
 
 
 def row(name: str, alone: Tally, talking: Tally) -> str:
@@ -139,15 +165,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=20.0, help="of loudspeaker, in all")
     parser.add_argument("--interruptions", type=int, default=8, help="in each condition")
+    parser.add_argument("--first", type=int, default=10, help="sessions in each condition")
     parser.add_argument("--modes", default="auto", help="auto,webrtc,off")
     parser.add_argument("--only", default="", help="conditions whose name holds this")
     given = parser.parse_args()
     chosen = [c for c in conditions() if given.only in c.name]
     sounds, clips = replies(), interruptions()
-    wanted = min(len(clips), given.interruptions * len(chosen))
+    wanted = min(len(clips), given.interruptions * len(chosen)) if given.minutes else 0
     users = list(zip(clips[:wanted], lands_anyway(sounds, clips[:wanted]), strict=True))
     for mode in given.modes.split(","):
-        table(mode, chosen, sounds, users, given.minutes * 60.0, given.interruptions)
+        if given.minutes:
+            table(mode, chosen, sounds, users, given.minutes * 60.0, given.interruptions)
+        if given.first:
+            echoes = [c for c in chosen if c.echo_db is not None]
+            first_table(mode, echoes, sounds, clips, given.first)
+
+
+def first_table(
+    mode: str,
+    chosen: list[Condition],
+    sounds: list[Samples],
+    clips: list[Samples],
+    each: int,
+) -> None:
+    """First replies alone, and of the interruptions of first replies those that land without an
+    echo and a canceller."""
+    print(f"\n{mode}: first replies alone | interrupted {INTO_FIRST_REPLY_S:.0f} s into them")
+    print("condition              min ducks turns silen      n land  dcks turns", flush=True)
+    alone, talked = Tally(), Tally()
+    for place, condition in enumerate(chosen):
+        here, over = Tally(), Tally()
+        for number in range(each):
+            here.add(first_reply(condition, mode, sounds, number))
+        for number in range(place * each, (place + 1) * each if clips else 0):
+            clip = clips[number % len(clips)]
+            if first_interruption(HEADPHONES, "off", sounds, clip, number).landed:
+                over.add(first_interruption(condition, mode, sounds, clip, number))
+        print(first_row(condition.name, here, over), flush=True)
+        alone.add(here)
+        talked.add(over)
+    if alone.sound_s:
+        print(first_row("all", alone, talked))
+        print("self-turns:", bound(alone.self_turns, alone.sound_s / 60.0))
+
+
+def first_row(name: str, alone: Tally, talked: Tally) -> str:
+    return (
+        f"{name:20} {alone.sound_s / 60.0:5.1f} {alone.ducks:5} {alone.self_turns:5}"
+        f" {alone.silenced:5}   {talked.interruptions:4} {talked.landed:4}"
+        f"  {talked.ducks:4} {talked.self_turns:4}"
+    )
 
 
 def table(

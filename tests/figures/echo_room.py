@@ -201,16 +201,17 @@ class Conversation:
         while self.tally.sound_s < until_s:
             self._step(sounds)
 
-    def interrupt(self, sounds: list[Samples], clip: Samples) -> bool:
-        """Let `clip` be said into a reply, early or late in it; whether it landed."""
+    def interrupt(self, sounds: list[Samples], clip: Samples, begin_s: float | None = None) -> bool:
+        """Let `clip` be said `begin_s` into a reply (None: early or late in it); whether it
+        landed."""
         while self._reply is None or self._played_s < 0.02:
             self._step(sounds)
         room_s = max(1.0, len(self._sound) / SAMPLE_RATE - 2.5)
-        begin_s = float(self._rng.uniform(1.0, room_s))
-        while self._reply is not None and self._played_s < begin_s:
+        at_s = float(self._rng.uniform(1.0, room_s)) if begin_s is None else begin_s
+        while self._reply is not None and self._played_s < at_s:
             self._step(sounds)
         if self._reply is None:
-            return self.interrupt(sounds, clip)  # it was silenced before
+            return self.interrupt(sounds, clip, begin_s)  # it was silenced before
         speech = find_speech(clip)
         first = max(0, speech.onset_frames - frames_of_ms(300))
         self._user, self._user_begin = clip[first:], self._block * BLOCK_FRAMES

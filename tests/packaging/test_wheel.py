@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_assistant.errors import EdgeAssistantError
-from edge_assistant.store.store import Store, default_root
+from edge_assistant.store.store import default_root
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -129,13 +128,8 @@ def test_its_files_to_edit_explain_themselves(installed: Path, tmp_path: Path) -
 
 
 @pytest.mark.model
+@pytest.mark.usefixtures("starter_pack")
 def test_it_speaks_and_listens(installed: Path, tmp_path: Path) -> None:
-    store = Store.default()
-    try:
-        for entry in store.catalog.pack("starter"):
-            store.open(entry.id)
-    except EdgeAssistantError as error:
-        pytest.skip(f"{error.message} {error.hint}")
     spoken = tmp_path / "said.wav"
     run(installed, "say", "What is the capital of France?", "--output", str(spoken), cwd=tmp_path)
     assert "capital of France" in run(installed, "transcribe", str(spoken), cwd=tmp_path)

@@ -14,11 +14,13 @@ import soundfile
 
 from edge_assistant.audio.format import SAMPLE_RATE
 from edge_assistant.bench.sounds import room_impulse
-from tests.pipe.test_pipe import HUNG_S, spoken, starter_pack
+from tests.pipe.test_pipe import HUNG_S, spoken
 
-__all__ = ["starter_pack"]
-
-pytestmark = [pytest.mark.model, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("starter_pack"),
+]
 
 LOUD_DB = "-6"
 """Half of what the loudspeaker emits comes back: they stand side by side."""

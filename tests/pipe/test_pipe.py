@@ -15,22 +15,17 @@ import pytest
 from edge_assistant.audio.format import SAMPLE_RATE
 from edge_assistant.audio.resample import resample
 from edge_assistant.cancel import CancelToken
-from edge_assistant.store import Store
 from edge_assistant.tts.espeak import EspeakVoice
 from tests.pipe.client import BLOCK, RATE, Conversation, Sound
 
-pytestmark = [pytest.mark.model, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("starter_pack"),
+]
 
 HUNG_S = 60.0
 """Seconds of conversation after which an answer is not late but missing."""
-
-
-@pytest.fixture(autouse=True)
-def starter_pack() -> None:
-    store = Store.default()
-    missing = [e.id for e in store.catalog if "starter" in e.packs and not store.installed(e.id)]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}; run: edge-assistant models pull starter")
 
 
 def spoken(text: str) -> Sound:

@@ -63,9 +63,7 @@ def roles(llm: LlamaCpp, messages: list[Message], how: Callable[..., object] = r
     return [each for each in tokens if each in llm._markers or llm._is_role(each)]
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=hostile, heard=hostile, again=hostile)
 @pytest.mark.parametrize("how", [render, render_open_user, render_unfinished])
 def test_no_words_make_a_role(
@@ -76,7 +74,7 @@ def test_no_words_make_a_role(
     assert roles(llm, attack, how) == roles(llm, harmless, how)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(said=hostile)
 def test_no_words_change_what_was_said_before_them(llm: LlamaCpp, said: str) -> None:
     before = llm._tokens(render_open_user([SYSTEM], llm._template))
@@ -103,7 +101,7 @@ def test_that_would_fail_if_words_counted_as_control(llm: LlamaCpp) -> None:
     assert len(CONTROL) == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(said=st.lists(hostile, min_size=1, max_size=8), budget=st.integers(1, 60))
 def test_the_system_prompt_is_first_whole_and_alone(said: list[str], budget: int) -> None:
     """However long the conversation grows, and whatever is forgotten of it."""

@@ -14,8 +14,6 @@ import pytest
 from edge_assistant_packaging.proof import enclosure, turn
 
 from edge_assistant.cli.main import run_command
-from edge_assistant.errors import EdgeAssistantError
-from edge_assistant.store.store import Store
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 
@@ -62,16 +60,6 @@ def test_a_kept_recording_ends_with_1(
 def test_something_has_to_be_proved(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["prove"]) == 2
     assert "--offline, --no-audio, or both" in capsys.readouterr().err
-
-
-@pytest.fixture
-def starter_pack() -> None:
-    store = Store.default()
-    try:
-        for entry in store.catalog.pack("starter"):
-            store.open(entry.id)
-    except EdgeAssistantError as error:
-        pytest.skip(f"{error.message} {error.hint}")
 
 
 @pytest.mark.slow

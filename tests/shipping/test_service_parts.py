@@ -173,11 +173,8 @@ def test_a_folder_that_cannot_be_written_to_keeps_nobody_from_starting(
 
 
 @pytest.fixture
-def starter_store() -> Store:
-    store = Store.default()
-    if not all(store.installed(entry.id) for entry in store.catalog.pack("starter")):
-        pytest.skip("the starter pack is not installed: edge-assistant models pull starter")
-    return store
+def starter_store(starter_pack: None) -> Store:
+    return Store.default()
 
 
 @pytest.mark.model

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge_assistant.service.starts import MAX_UNCLEAN
-from edge_assistant.store.store import Store, default_root
+from edge_assistant.store.store import default_root
 from tests.device.sound_server import HUNG_S, SoundServer, missing_parts
 from tests.shipping.supervisor import Supervisor
 
@@ -24,14 +24,11 @@ MAX_SIGNS = 10
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[SoundServer]:
+def server(starter_pack: None, tmp_path: Path) -> Iterator[SoundServer]:
     """A sound server that is not running yet."""
     reason = missing_parts()
     if reason:
         pytest.skip(reason)
-    store = Store.default()
-    if not all(store.installed(entry.id) for entry in store.catalog.pack("starter")):
-        pytest.skip("the starter pack is not installed: edge-assistant models pull starter")
     server = SoundServer(tmp_path / "pulse")
     server.prepare()
     yield server

@@ -65,7 +65,7 @@ def test_without_the_setting_nothing_is_forgotten() -> None:
     assert len(play.history.exchanges) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     pauses_s=st.lists(st.floats(0.3, 9.0), min_size=1, max_size=6),
     listen=st.sampled_from(["open", "wake"]),

@@ -233,9 +233,7 @@ def test_an_empty_folder_is_no_catalog(tmp_path: Path) -> None:
     assert caught.value.code == "catalog-missing"
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_spoiled_catalog_is_refused_or_still_sound(tmp_path: Path, data: st.DataObject) -> None:
     text = bytearray(GOOD, "utf-8")
@@ -257,7 +255,7 @@ def test_a_spoiled_catalog_is_refused_or_still_sound(tmp_path: Path, data: st.Da
         assert all(spec.max_bytes > 0 or spec.size_bytes for spec in entry.files)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=40) | st.from_regex(r"[A-Za-z0-9._/\\:-]{1,20}", fullmatch=True))
 def test_a_name_without_fault_stays_in_its_folder(name: str) -> None:
     folder = Path("/store/model")
@@ -271,7 +269,7 @@ def test_a_name_without_fault_stays_in_its_folder(name: str) -> None:
         assert not name.startswith("/")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=60) | st.sampled_from(["pypi:", "hf:", "https:", "file:"]))
 def test_sources_are_parsed_or_refused(text: str) -> None:
     try:

@@ -296,9 +296,7 @@ def test_a_sound_voice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", make.GOOD)
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1 << 32), edits=st.integers(1, 8), reach=st.integers(8, 2000))
 def test_spoiled_headers_raise_nothing_but_our_errors(
     name: str, tmp_path: Path, seed: int, edits: int, reach: int
@@ -317,9 +315,7 @@ def test_spoiled_headers_raise_nothing_but_our_errors(
         inspect(path)
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     start=st.sampled_from([b"GGUF\x03\0\0\0", b"lmgg", b"\x14\0\0\0ORTM", b"\x08\x08\x3a", b""]),
     rest=st.binary(max_size=400),

@@ -124,7 +124,7 @@ def _reopened(play: Screenplay) -> list[Yield]:
     ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.data_too_large])
 @given(play=screenplays())
 def test_the_floor_keeps_its_promises(play: Screenplay) -> None:
     play.run(QUIET_ENDS_S)

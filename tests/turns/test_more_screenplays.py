@@ -259,7 +259,7 @@ def impossible(state: State) -> list[str]:
     return [claim for claim, holds in claims.items() if not holds]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.data_too_large])
 @given(play=screenplays())
 def test_what_the_floor_relies_on_holds_after_every_fact(play: Screenplay) -> None:
     play.run(SCRIPT_ENDS_S + 4.0)

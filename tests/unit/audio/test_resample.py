@@ -43,7 +43,7 @@ def test_a_tone_stays_where_it_is(from_rate: int, to_rate: int) -> None:
     rates=st.sampled_from([(48_000, 16_000), (44_100, 16_000), (22_050, 48_000), (16_000, 16_000)]),
     quality=st.sampled_from(["LQ", "MQ", "HQ"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_cutting_into_blocks_changes_nothing(
     cuts: list[int], rates: tuple[int, int], quality: Quality
 ) -> None:

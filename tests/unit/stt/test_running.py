@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_assistant.audio.format import SAMPLE_RATE, Samples
@@ -249,7 +249,6 @@ def test_a_cancelled_token_and_a_failing_engine_are_not_hidden() -> None:
         turn.hear(1.0)
 
 
-@settings(deadline=None)
 @given(
     gaps_s=st.lists(st.floats(0.2, 9.0), max_size=8),
     looks_s=st.lists(st.floats(0.1, 30.0), min_size=1, max_size=12).map(sorted),

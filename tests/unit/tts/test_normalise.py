@@ -109,7 +109,7 @@ _MARKS = list("*_`~#|[]()<>{}&@+=-/\\.,:;!?^$€%°²½'\"0123456789 \n\t\u200d\
 _PIECES = st.sampled_from([*CASES, *_ODD, *_MARKS])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=12).map("".join)))
 @example("&amp;lt;b&gt;")
 @example("9" * 5000)
