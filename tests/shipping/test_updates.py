@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -374,6 +375,31 @@ def test_a_damaged_base_is_told_and_the_whole_bundle_still_comes(
     assert not list(tmp_path.glob(".got*"))
     assert asked.fetch(answer, tmp_path / "got.bundle").path.exists()
     assert refused(lambda: asked.fetch(answer, tmp_path / "got.bundle")) == "output-exists"
+
+
+@pytest.mark.parametrize("ends_before", [1, 2, 3])
+def test_a_publishing_that_is_cut_short_loses_no_serial(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_before: int
+) -> None:
+    """Ended at each change of a name: the next one counts on, and machines follow."""
+    left = [ends_before]
+    rename = os.replace
+
+    def cut(*names: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        rename(*names)
+
+    updater(shop, tmp_path / "state.json").check(LINE, None)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", cut)
+        issue(shop)
+    serial = issue(shop).serial
+    assert serial == (3 if ends_before == 3 else 2)
+    answer = updater(shop, tmp_path / "state.json").check(LINE, None)
+    assert answer.catalog.serial == serial
+    assert not list(shop.glob(".*"))
 
 
 def test_two_builds_of_one_number_make_no_catalog(shop: Path, tmp_path: Path) -> None:
