@@ -191,6 +191,18 @@ def test_a_lost_state_is_fresh_and_a_broken_one_is_not(shop: Path, tmp_path: Pat
     assert list(seen) == [f"{KEY.name} stable"]
 
 
+def test_of_two_that_ask_at_once_the_newer_catalog_stays(shop: Path, tmp_path: Path) -> None:
+    """One read its catalog first, and remembers it last."""
+    slow = parse(read_small(shop / CATALOG, 1 << 20))
+    issue(shop)
+    memory = Memory(tmp_path / "state.json")
+    updater(shop, tmp_path / "state.json").check(LINE, None)
+    seen = memory.recall(KEY.name, "stable")
+    memory.keep(KEY.name, slow, "0" * 64)
+    assert memory.recall(KEY.name, "stable") == seen
+    assert seen.serial == 2
+
+
 def test_an_expired_catalog_is_refused_or_warned_of(shop: Path, tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     late = NOW_S + 3 * DAY_S
