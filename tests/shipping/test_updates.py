@@ -220,6 +220,15 @@ def test_a_clock_set_back_revives_nothing(shop: Path, tmp_path: Path) -> None:
     assert refused(lambda: updater(shop, state, NOW_S).check(LINE, None)) == "catalog-expired"
 
 
+def test_a_vendors_clock_set_back_stops_no_machine(shop: Path, tmp_path: Path) -> None:
+    """Or what it signs next would count as expired wherever the last catalog was seen."""
+    machine = updater(shop, tmp_path / "state.json")
+    machine.check(LINE, None)
+    catalog = issue(shop, now_s=NOW_S - 2 * DAY_S)
+    assert catalog.expires_at_s == NOW_S + DAY_S
+    assert machine.check(LINE, None).catalog == catalog
+
+
 def test_another_channel_line_or_key_is_refused(
     shop: Path, made: tuple[Built, Built], tmp_path: Path
 ) -> None:

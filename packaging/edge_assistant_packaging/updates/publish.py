@@ -75,11 +75,14 @@ def publish(
     bundles = sorted(_offer(path, folder, pair) for path in folder.glob("*.bundle"))
     hashes = {each.sha256 for each in bundles}
     deltas = sorted(_delta_offer(path, folder) for path in folder.glob("*.delta"))
+    # Who has seen the last catalog takes no time before it for now: a clock that was wrong then, or
+    # is now, must not make this one expired at once.
+    issued_at_s = now_s if before is None else max(now_s, before.issued_at_s)
     catalog = Catalog(
         channel=channel,
         serial=1 if before is None else before.serial + 1,
-        issued_at_s=now_s,
-        expires_at_s=now_s + valid_s,
+        issued_at_s=issued_at_s,
+        expires_at_s=issued_at_s + valid_s,
         floors=_floors(before, floors),
         bundles=tuple(bundles),
         deltas=tuple(each for each in deltas if each.bundle_sha256 in hashes),
