@@ -211,6 +211,27 @@ def test_what_cannot_become_a_bundle(tmp_path: Path) -> None:
     build(staging, FACTS, tmp_path / "out.bundle", PAIR, overwrite=True)
 
 
+def test_a_signature_that_cannot_be_written_leaves_no_bundle(tmp_path: Path) -> None:
+    (tmp_path / "kiosk.bundle.minisig").mkdir()
+    with pytest.raises(ShippingError) as caught:
+        make(tmp_path)
+    assert code_of(caught) == "output-unwritable"
+    assert list(tmp_path.glob("*kiosk.bundle")) == [tmp_path / "staging-kiosk.bundle"]
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize("output", [".", "/", "folder", "no/x.bundle"])
+def test_an_output_that_is_no_file_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ShippingError) as caught:
+        build(stage(tmp_path / "staging"), FACTS, Path(output), PAIR, overwrite=True)
+    assert code_of(caught) == "output-unwritable"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "staging"]
+
+
 def test_the_time_is_never_that_of_the_clock() -> None:
     assert source_date_epoch({"SOURCE_DATE_EPOCH": "1700000000"}) == 1_700_000_000
     assert source_date_epoch({}) == source_date_epoch({})

@@ -100,9 +100,9 @@ def build(
     signature = sign(raw, pair, manifest.comment).encode()
     with new_file(output, overwrite=overwrite) as part:
         size_bytes, sha256, digest = _pack(part, manifest, raw, signature, contents)
-    signature_path = output.with_name(f"{output.name}.minisig")
-    with new_file(signature_path, overwrite=True) as part:
-        part.write_text(sign_digest(digest, pair, manifest.comment), "ascii")
+        signature_path = output.with_name(f"{output.name}.minisig")
+        with new_file(signature_path, overwrite=True) as signature_part:  # first, or no bundle
+            signature_part.write_text(sign_digest(digest, pair, manifest.comment), "ascii")
     return Built(
         path=output,
         signature_path=signature_path,
