@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import tarfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edge_assistant_packaging import signing
@@ -209,6 +211,23 @@ def test_what_cannot_become_a_bundle(tmp_path: Path) -> None:
     build(staging, FACTS, tmp_path / "out.bundle", PAIR)
     assert refused() == "output-exists"
     build(staging, FACTS, tmp_path / "out.bundle", PAIR, overwrite=True)
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tests may run as root, who may read all: the system's answer is put in its place."""
+    scan = os.scandir
+
+    def scandir(path: Any = ".") -> Any:
+        if os.fspath(path).endswith("models"):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(ShippingError) as caught:
+        make(tmp_path)
+    assert (code_of(caught), "models" in caught.value.message) == ("staging-unfit", True)
 
 
 def test_a_signature_that_cannot_be_written_leaves_no_bundle(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from edge_assistant_packaging.bundle import archive
 from edge_assistant_packaging.errors import ShippingError
@@ -157,7 +157,7 @@ def _contents(staging: Path) -> dict[str, Path | bytes]:
     if not staging.is_dir():
         raise ShippingError("staging-missing", f"there is no folder {staging}", "stage one first")
     found: dict[str, Path | bytes] = {}
-    for path in staging.rglob("*"):
+    for path in _below(staging):
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):
             continue
@@ -172,6 +172,16 @@ def _contents(staging: Path) -> dict[str, Path | bytes]:
     if INSTALLER not in found:
         found[INSTALLER] = _installer()
     return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Everything below a folder. `rglob` passes over what it may not read, without a word."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise _unfit(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        yield from (Path(place, name) for name in (*folders, *files))
 
 
 def _installer() -> bytes:
