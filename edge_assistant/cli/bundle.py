@@ -283,7 +283,7 @@ def _own_facts(asked: dict[str, Any]) -> Facts:
         version=edge_assistant.__version__,
         python=asked["python"] or f"{sys.version_info.major}.{sys.version_info.minor}",
         cpu_flags=asked["cpu_flags"],
-        made_at_s=shipping("bundle.build").source_date_epoch(),
+        made_at_s=shipping("epoch").source_date_epoch(),
     )
 
 

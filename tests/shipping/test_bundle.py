@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from edge_assistant_packaging import signing
-from edge_assistant_packaging.bundle.build import Facts, build, source_date_epoch
+from edge_assistant_packaging.bundle.build import Facts, build
 from edge_assistant_packaging.bundle.verify import unpack, verify, verify_stream
+from edge_assistant_packaging.epoch import source_date_epoch
 from edge_assistant_packaging.errors import ShippingError
 from edge_assistant_packaging.manifest import MANIFEST, MAX_NUMBER, SIGNATURE, SUMS, TOP, parse
 
@@ -254,7 +255,7 @@ def test_an_output_that_is_no_file_is_told(
 def test_the_time_is_never_that_of_the_clock() -> None:
     assert source_date_epoch({"SOURCE_DATE_EPOCH": "1700000000"}) == 1_700_000_000
     assert source_date_epoch({}) == source_date_epoch({})
-    for text in ("", "now", "-1", "1e9", str(MAX_NUMBER + 1), "\u0663"):
+    for text in ("", "now", "-1", "1e9", str(MAX_NUMBER + 1), "9" * 5000, "\u0663"):
         with pytest.raises(ShippingError) as caught:
             source_date_epoch({"SOURCE_DATE_EPOCH": text})
         assert code_of(caught) == "epoch-invalid"

@@ -17,7 +17,6 @@ from edge_assistant_packaging.files import new_file, opened
 from edge_assistant_packaging.manifest import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
-    MAX_NUMBER,
     SIGNATURE,
     SUMS,
     FileEntry,
@@ -28,8 +27,6 @@ from edge_assistant_packaging.manifest import (
 from edge_assistant_packaging.signing import KeyPair, sign, sign_digest
 
 INSTALLER: Final = "install.sh"
-_WITHOUT_EPOCH_S: Final = 315532800
-"""1980-01-01, the first day that a wheel can hold: one time for all is better than the clock's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,22 +53,6 @@ class Built:
     size_bytes: int
     sha256: str
     manifest: Manifest
-
-
-def source_date_epoch(environ: Mapping[str, str] = os.environ) -> int:
-    """The time that everything in a bundle bears, never that of the clock.
-
-    Raises:
-        ShippingError: `epoch-invalid`: SOURCE_DATE_EPOCH is set and is no time.
-    """
-    text = environ.get("SOURCE_DATE_EPOCH", str(_WITHOUT_EPOCH_S))
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_NUMBER:
-        raise ShippingError(
-            "epoch-invalid",
-            f"SOURCE_DATE_EPOCH is {text!r}, which is no number of seconds since 1970",
-            "export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
-        )
-    return int(text)
 
 
 def build(
