@@ -21,6 +21,7 @@ from edge_assistant.cli.vendor_key import (
     key_pair,
     public_key_of,
 )
+from edge_assistant.errors import EdgeAssistantError
 
 if TYPE_CHECKING:
     from edge_assistant_packaging.bundle.build import Built, Facts
@@ -57,6 +58,8 @@ def keygen(
 ) -> None:
     """Make a key pair of your own, in the files of minisign."""
     signing = shipping("signing")
+    for place in (public_key, secret_key):  # before a password is asked for, twice
+        shipping("files").require_place(place, overwrite=overwrite)
     password = None if no_password else ask_password(password_file, "New password", confirm=True)
     pair = signing.write_keys(public_key, secret_key, password, overwrite=overwrite)
     word = pair.public.to_base64()
@@ -85,7 +88,7 @@ def keygen(
 @click.option(
     "--build",
     "number",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 8**11 - 1),  # as in a manifest
     default=1,
     show_default=True,
     help="Counts up; an update to a smaller one is refused.",
@@ -107,6 +110,7 @@ def build(
     SOURCE_DATE_EPOCH, never the clock's.
     """
     _require_that_they_fit(asked)
+    _require_a_way(target, secret_key, asked)
     pair = key_pair(secret_key, password_file)
     maker = shipping("bundle.build")
     notes: tuple[str, ...] = ()
@@ -236,6 +240,22 @@ def _require_that_they_fit(asked: dict[str, Any]) -> None:
         raise click.UsageError("--staging is packed as it is: no --config, sources or wheels.")
     if asked["staging"] is None and any(asked[key] for key in of_folder):
         raise click.UsageError("--python and --cpu-flags are for --staging.")
+    for option in ("name", "profile"):
+        text = asked[option]
+        if text is not None and not shipping("manifest").is_word(text):
+            raise click.UsageError(f"--{option} {text!r}: up to 64 of A-Z a-z 0-9 . _ + ! - only.")
+
+
+def _require_a_way(target: Path, secret_key: Path, asked: dict[str, Any]) -> None:
+    """Refuse what would come to nothing in the end, before the minutes that staging takes."""
+    shipping("files").require_place(target, overwrite=asked["overwrite"])
+    staging: Path | None = asked["staging"]
+    if staging is not None and secret_key.resolve().is_relative_to(staging.resolve()):
+        raise EdgeAssistantError(
+            "secret-key-in-staging",
+            f"{secret_key} is in {staging}, and everybody who has the bundle would have it",
+            f"move it: mv {secret_key} ~/",
+        )
 
 
 def _staged(folder: Path, asked: dict[str, Any]) -> tuple[Facts, tuple[str, ...]]:
@@ -271,7 +291,7 @@ def _own_facts(asked: dict[str, Any]) -> Facts:
         python=asked["python"] or f"{sys.version_info.major}.{sys.version_info.minor}",
         cpu_flags=asked["cpu_flags"],
         cpu_features=_features(asked),
-        made_at_s=shipping("bundle.build").source_date_epoch(),
+        made_at_s=shipping("epoch").source_date_epoch(),
     )
 
 

@@ -35,7 +35,7 @@ def ask_password(file: Path | None, prompt: str, *, confirm: bool = False) -> st
     if file is not None:
         data: bytes = shipping("files").read_small(file, 4096)
         return data.decode(errors="surrogateescape").partition("\n")[0].removesuffix("\r")
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None: it was closed, as by `<&-`
         raise EdgeAssistantError(
             "key-password-needed",
             "there is no terminal to ask for the password of the secret key",

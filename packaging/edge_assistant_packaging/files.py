@@ -68,10 +68,7 @@ def new_file(path: Path, *, is_private: bool = False, overwrite: bool = False) -
     Raises:
         ShippingError: `output-exists`, `output-unwritable`.
     """
-    if os.path.lexists(path) and not overwrite:
-        raise ShippingError(
-            "output-exists", f"{path} is there already", "name another output, or --overwrite"
-        )
+    require_place(path, overwrite=overwrite)
     try:
         with whole_file(path) as part:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -83,6 +80,26 @@ def new_file(path: Path, *, is_private: bool = False, overwrite: bool = False) -
             f"{path} cannot be written: {error.strerror or error}",
             "choose a folder that is there, with room in it",
         ) from error
+
+
+def require_place(path: Path, *, overwrite: bool) -> None:
+    """Find out whether `new_file` could begin; for what takes long before it.
+
+    Raises:
+        ShippingError: `output-exists`, `output-unwritable`.
+    """
+    if os.path.lexists(path) and not overwrite:
+        raise ShippingError(
+            "output-exists", f"{path} is there already", "name another output, or --overwrite"
+        )
+    if path.is_dir():
+        raise ShippingError("output-unwritable", f"{path} is a folder", "name a file in it")
+    if not path.parent.is_dir():
+        raise ShippingError(
+            "output-unwritable",
+            f"{path} cannot be written: there is no folder {path.parent}",
+            "choose a folder that is there, with room in it",
+        )
 
 
 def _unreadable(path: Path, error: OSError) -> ShippingError:

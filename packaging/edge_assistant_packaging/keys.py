@@ -93,11 +93,12 @@ def write_keys(
         scrypt_bytes: memory that one guess at the password costs, a power of two.
 
     Raises:
-        ShippingError: `output-exists`, `output-unwritable`, `key-password-empty`.
+        ShippingError: `output-exists`, `output-unwritable`, `key-password-empty`,
+            `key-memory-short`.
     """
     pair = generate() if pair is None else pair
     text = _secret_text(pair, password, scrypt_bytes)
-    if public.absolute() == secret.absolute():
+    if _own_place(public) == _own_place(secret):
         raise ShippingError("output-exists", "both keys would be one file", "name two files")
     with (  # the last one gets its name first: the public key can be made again from the secret one
         new_file(public, overwrite=overwrite) as public_part,
@@ -106,6 +107,11 @@ def write_keys(
         secret_part.write_text(text, "ascii")
         public_part.write_text(pair.public.to_text(), "ascii")
     return pair
+
+
+def _own_place(path: Path) -> Path:
+    """The one absolute path of a name, which is not followed itself: it is replaced, if a link."""
+    return path.parent.resolve() / path.name
 
 
 def read_public(path: Path) -> PublicKey:
@@ -145,8 +151,8 @@ def read_secret(path: Path, password: str | None = None) -> KeyPair:
     """Read a secret key file.
 
     Raises:
-        ShippingError: `key-invalid`, `key-password-needed`, `key-password-wrong`; the file cannot
-            be read.
+        ShippingError: `key-invalid`, `key-password-needed`, `key-password-wrong`,
+            `key-memory-short`; the file cannot be read.
     """
     kind, derivation, checksum_kind, salt, operations, memory, box = _secret_fields(path)
     if kind != ED25519 or checksum_kind != _BLAKE2B or derivation not in (_SCRYPT, _PLAIN):
@@ -235,15 +241,22 @@ def _stream(password: str, salt: bytes, operations: int, memory: int, origin: st
     rounds = rounds or min(operations // 4 >> exponent, 0x3FFFFFFF) // 8
     if exponent > 20 or not 1 <= rounds <= 16:
         raise _bad_key(origin, "its password costs more memory or time than it may")
-    return hashlib.scrypt(
-        password.encode(),
-        salt=salt,
-        n=1 << exponent,
-        r=8,
-        p=rounds,
-        maxmem=(1 << exponent + 10) + (1 << 20),
-        dklen=104,
-    )
+    try:
+        return hashlib.scrypt(
+            password.encode(errors="surrogateescape"),  # a file's bytes, of whatever encoding
+            salt=salt,
+            n=1 << exponent,
+            r=8,
+            p=rounds,
+            maxmem=(1 << exponent + 10) + (1 << 20),
+            dklen=104,
+        )
+    except (MemoryError, ValueError) as error:  # OpenSSL's malloc tells of it in a ValueError
+        raise ShippingError(
+            "key-memory-short",
+            f"the password of {origin} takes {1 << exponent >> 10} MiB of memory: {error}",
+            "end other programs, or use the key on a larger machine",
+        ) from error
 
 
 def _bad_key(origin: str, why: str) -> ShippingError:

@@ -102,6 +102,11 @@ def parse(data: bytes) -> Manifest:
     return manifest
 
 
+def is_word(text: str) -> bool:
+    """Whether it can be a name, version or profile."""
+    return _WORD.fullmatch(text) is not None
+
+
 def is_safe(path: str) -> bool:
     """Whether a path stays below the folder that it is unpacked in, and is one name for all."""
     return len(path) <= MAX_PATH_BYTES and all(map(_PART.fullmatch, path.split("/")))
@@ -114,7 +119,7 @@ def check(manifest: Manifest) -> None:
         ValueError: why not.
     """
     words = (manifest.name, manifest.version, manifest.profile)
-    if not all(type(each) is str and _WORD.fullmatch(each) for each in words):
+    if not all(type(each) is str and is_word(each) for each in words):
         raise ValueError(f"a name, version or profile that is none: {words}")
     if not _PYTHON.fullmatch(manifest.python) or not _LINE.fullmatch(manifest.cpu_flags):
         raise ValueError("python or cpu_flags are not what they should be")

@@ -6,7 +6,6 @@ Layout: `wheels/`, `models/`, `config/config.toml`, `services/`, `licences/`, `s
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,6 +19,7 @@ from edge_assistant.store.entry import InstalledModel
 from edge_assistant.store.hashing import digest
 from edge_assistant.store.store import Store
 from edge_assistant_packaging import sources, staged_models
+from edge_assistant_packaging.epoch import source_date_epoch
 from edge_assistant_packaging.errors import ShippingError
 from edge_assistant_packaging.licences import known, report, sbom
 from edge_assistant_packaging.licences.collect import of_model, of_wheel
@@ -28,8 +28,6 @@ from edge_assistant_packaging.wheels import house
 from edge_assistant_packaging.wheels.target import Target
 
 SBOM: Final = "sbom.cdx.json"
-_WITHOUT_EPOCH_S: Final = 315532800
-"""1980-01-01, the first day that a wheel can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,22 +116,6 @@ def stage(
         missing_sources=missing,
         size_bytes=_settled_size_bytes(folder),
     )
-
-
-def source_date_epoch() -> int:
-    """SOURCE_DATE_EPOCH, or one fixed time: never the clock's.
-
-    Raises:
-        ShippingError: `epoch-invalid`.
-    """
-    text = os.environ.get("SOURCE_DATE_EPOCH", str(_WITHOUT_EPOCH_S))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 1 << 33:
-        raise ShippingError(
-            "epoch-invalid",
-            f"SOURCE_DATE_EPOCH is {text!r}, which is no number of seconds since 1970",
-            "export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
-        )
-    return int(text)
 
 
 def default_cache() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import os
 import shutil
@@ -10,11 +11,13 @@ import subprocess
 import tarfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edge_assistant_packaging import signing
-from edge_assistant_packaging.bundle.build import Facts, build, source_date_epoch
+from edge_assistant_packaging.bundle.build import Facts, build
 from edge_assistant_packaging.bundle.verify import unpack, verify, verify_stream
+from edge_assistant_packaging.epoch import source_date_epoch
 from edge_assistant_packaging.errors import ShippingError
 from edge_assistant_packaging.manifest import MANIFEST, MAX_NUMBER, SIGNATURE, SUMS, TOP, parse
 
@@ -231,10 +234,48 @@ def test_what_cannot_become_a_bundle(tmp_path: Path) -> None:
     build(staging, FACTS, tmp_path / "out.bundle", PAIR, overwrite=True)
 
 
+def test_a_folder_that_cannot_be_read_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tests may run as root, who may read all: the system's answer is put in its place."""
+    scan = os.scandir
+
+    def scandir(path: Any = ".") -> Any:
+        if os.fspath(path).endswith("models"):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(ShippingError) as caught:
+        make(tmp_path)
+    assert (code_of(caught), "models" in caught.value.message) == ("staging-unfit", True)
+
+
+def test_a_signature_that_cannot_be_written_leaves_no_bundle(tmp_path: Path) -> None:
+    (tmp_path / "kiosk.bundle.minisig").mkdir()
+    with pytest.raises(ShippingError) as caught:
+        make(tmp_path)
+    assert code_of(caught) == "output-unwritable"
+    assert list(tmp_path.glob("*kiosk.bundle")) == [tmp_path / "staging-kiosk.bundle"]
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize("output", [".", "/", "folder", "no/x.bundle"])
+def test_an_output_that_is_no_file_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ShippingError) as caught:
+        build(stage(tmp_path / "staging"), FACTS, Path(output), PAIR, overwrite=True)
+    assert code_of(caught) == "output-unwritable"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "staging"]
+
+
 def test_the_time_is_never_that_of_the_clock() -> None:
     assert source_date_epoch({"SOURCE_DATE_EPOCH": "1700000000"}) == 1_700_000_000
     assert source_date_epoch({}) == source_date_epoch({})
-    for text in ("", "now", "-1", "1e9", str(MAX_NUMBER + 1), "\u0663"):
+    for text in ("", "now", "-1", "1e9", str(MAX_NUMBER + 1), "9" * 5000, "\u0663"):
         with pytest.raises(ShippingError) as caught:
             source_date_epoch({"SOURCE_DATE_EPOCH": text})
         assert code_of(caught) == "epoch-invalid"

@@ -104,6 +104,43 @@ def test_wrong_usage_is_told(home: Path) -> None:
     assert not (home / "k").exists()
 
 
+def test_what_cannot_end_well_is_told_before_anything_is_staged(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stage_nothing(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("staged")
+
+    module = SimpleNamespace(stage=stage_nothing)
+    monkeypatch.setitem(sys.modules, "edge_assistant_packaging.staging", module)
+    (home / "there").touch()
+    for output, code in (
+        ("there", "output-exists"),
+        ("no/k.bundle", "output-unwritable"),
+    ):
+        with pytest.raises(EdgeAssistantError) as caught:
+            build("-o", output)
+        assert (caught.value.code, output in caught.value.message) == (code, True)
+    for words in (("--name", "my kiosk"), ("--profile", "../x"), ("--build", 8**11)):
+        assert build("-o", "k.bundle", *words).exit_code == 2
+    assert not list(home.glob(".*"))
+
+
+def test_the_secret_key_is_never_packed(home: Path) -> None:
+    (home / "edge-assistant.key").rename(home / "staging" / "vendor.key")
+    with pytest.raises(EdgeAssistantError) as caught:
+        build("--staging", "staging", "-s", "staging/vendor.key", "-o", "k.bundle")
+    assert caught.value.code == "secret-key-in-staging"
+    assert not (home / "k.bundle").exists()
+
+
+def test_without_a_stdin_no_password_is_asked_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    assert run_command(["bundle", "keygen", "-p", "b.pub", "-s", "b.key"]) == 1
+    assert capsys.readouterr().err.startswith("error [key-password-needed]: ")
+
+
 def test_what_is_staged_is_what_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`build` has the parts staged, takes what is said of them, and throws the folder away."""
     asked: dict[str, Any] = {}

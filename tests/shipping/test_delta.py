@@ -53,6 +53,16 @@ def test_it_gives_the_new_bundle_and_its_signature_byte_for_byte(
         subprocess.run(command, check=True)
 
 
+def test_without_its_signature_there_is_no_bundle(
+    two: tuple[Built, Built, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "made.bundle.minisig").mkdir()
+    with pytest.raises(ShippingError) as raised:
+        apply_delta(two[0].path, two[2], tmp_path / "made.bundle", KEY)
+    assert raised.value.code == "output-unwritable"
+    assert [path.name for path in tmp_path.iterdir()] == ["made.bundle.minisig"]
+
+
 def test_it_holds_each_new_content_once_and_nothing_old(two: tuple[Built, Built, Path]) -> None:
     old, new, delta = two
     data = delta.read_bytes()

@@ -7,6 +7,7 @@ import hashlib
 import zipfile
 from pathlib import Path
 
+import pytest
 from edge_assistant_packaging.wheels.repack import repack
 
 from tests.shipping.small_wheels import X86_64, elf, write_wheel
@@ -74,3 +75,14 @@ def test_the_same_wheel_gives_the_same_bytes(tmp_path: Path) -> None:
     first, again = made(tmp_path, "one", wheel), made(tmp_path, "two", wheel)
     assert first.read_bytes() == again.read_bytes()
     assert made(tmp_path, "three", wheel, 1_700_000_000).read_bytes() != first.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("made_at_s", "year"), [(0, 1980), (1, 1980), (1_700_000_000, 2023), (8**11 - 1, 2107)]
+)
+def test_a_time_that_no_zip_file_can_hold_is_the_nearest_one(
+    tmp_path: Path, made_at_s: int, year: int
+) -> None:
+    wheel = made(tmp_path, "new", built(tmp_path / "old"), made_at_s)
+    with zipfile.ZipFile(wheel) as archive:
+        assert {each.date_time[0] for each in archive.infolist()} == {year}

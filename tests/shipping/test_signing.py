@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,44 @@ def test_keys_are_not_overwritten_by_accident(tmp_path: Path) -> None:
         signing.write_keys(public, secret, "", overwrite=True)
     assert code_of(caught) == "key-password-empty"
     assert signing.write_keys(public, secret, None, overwrite=True) != PAIR
+
+
+def test_two_names_of_one_place_are_no_two_files(tmp_path: Path) -> None:
+    """Or the public key would take the place of the secret one, which nobody can make again."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to("sub")
+    for other in (tmp_path / "sub" / ".." / "k", tmp_path / "link" / ".." / "k"):
+        with pytest.raises(ShippingError) as caught:
+            signing.write_keys(other, tmp_path / "k", None)
+        assert code_of(caught) == "output-exists"
+    assert not (tmp_path / "k").exists()
+
+
+def test_a_password_may_be_of_any_bytes(tmp_path: Path) -> None:
+    password = b"gr\xfc\xdfe".decode(errors="surrogateescape")
+    files = (tmp_path / "k.pub", tmp_path / "k.key")
+    pair = signing.write_keys(*files, password, scrypt_bytes=CHEAP_BYTES)
+    assert signing.read_secret(files[1], password) == pair
+
+
+def test_too_little_memory_for_a_password_is_told(tmp_path: Path) -> None:
+    program = """
+import resource, sys
+from pathlib import Path
+from edge_assistant_packaging import signing
+from edge_assistant_packaging.errors import ShippingError
+
+resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
+try:
+    signing.write_keys(Path("k.pub"), Path("k.key"), "secret")
+except ShippingError as error:
+    sys.exit(error.code)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.stderr.strip() == "key-memory-short"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_that_are_no_keys(tmp_path: Path) -> None:

@@ -306,6 +306,21 @@ def test_wheels_for_other_machines_are_refused(
     assert caught.value.code == code
 
 
+def test_a_damaged_wheel_is_named_wherever_the_damage_is(tmp_path: Path) -> None:
+    members = {"x.so": elf(X86_64, b"GLIBC_2.4"), "x.py": b"# " + b"word " * 40}
+    path = write_wheel(tmp_path, "native", tag="py3-none-linux_x86_64", members=members)
+    data = path.read_bytes()
+    content = [data.index(each) + at for each in members.values() for at in (0, len(each) - 1)]
+    for at in (*content, *range(0, len(data), 7)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        try:
+            check_target(read(path), Target(platform="linux-x86_64", python="3.11"))
+        except ShippingError as error:
+            assert error.code == "wheel-broken"
+        else:
+            assert at not in content
+
+
 def test_the_wheelhouse_is_checked(stage: Stage, tmp_path: Path) -> None:
     wheels = write_index(tmp_path / "index")
     write_wheel(wheels, "plain", "2.5", members={"lib.so": elf(AARCH64)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -211,6 +212,18 @@ def test_a_lost_state_is_fresh_and_a_broken_one_is_not(shop: Path, tmp_path: Pat
     assert list(seen) == [f"{KEY.name} stable"]
 
 
+def test_of_two_that_ask_at_once_the_newer_catalog_stays(shop: Path, tmp_path: Path) -> None:
+    """One read its catalog first, and remembers it last."""
+    slow = parse(read_small(shop / CATALOG, 1 << 20))
+    issue(shop)
+    memory = Memory(tmp_path / "state.json")
+    updater(shop, tmp_path / "state.json").check(LINE, None)
+    seen = memory.recall(KEY.name, "stable")
+    memory.keep(KEY.name, slow, "0" * 64)
+    assert memory.recall(KEY.name, "stable") == seen
+    assert seen.serial == 2
+
+
 def test_an_expired_catalog_is_refused_or_warned_of(shop: Path, tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     late = NOW_S + 3 * DAY_S
@@ -226,6 +239,15 @@ def test_a_clock_set_back_revives_nothing(shop: Path, tmp_path: Path) -> None:
     updater(shop, state, now_s=0).check(LINE, None)  # no clock at all: the catalog's own time
     reissue(shop, lambda c: replace(c, serial=50, issued_at_s=NOW_S, expires_at_s=NOW_S + DAY_S))
     assert refused(lambda: updater(shop, state, NOW_S).check(LINE, None)) == "catalog-expired"
+
+
+def test_a_vendors_clock_set_back_stops_no_machine(shop: Path, tmp_path: Path) -> None:
+    """Or what it signs next would count as expired wherever the last catalog was seen."""
+    machine = updater(shop, tmp_path / "state.json")
+    machine.check(LINE, None)
+    catalog = issue(shop, now_s=NOW_S - 2 * DAY_S)
+    assert catalog.expires_at_s == NOW_S + DAY_S
+    assert machine.check(LINE, None).catalog == catalog
 
 
 def test_another_channel_line_or_key_is_refused(
@@ -407,6 +429,32 @@ def test_a_damaged_base_is_told_and_the_whole_bundle_still_comes(
     assert not list(tmp_path.glob(".got*"))
     assert asked.fetch(answer, tmp_path / "got.bundle").path.exists()
     assert refused(lambda: asked.fetch(answer, tmp_path / "got.bundle")) == "output-exists"
+
+
+@pytest.mark.parametrize("ends_before", [1, 2, 3])
+def test_a_publishing_that_is_cut_short_loses_no_serial(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_before: int
+) -> None:
+    """Ended at each change of a name: the next one counts on, and machines follow."""
+    left = [ends_before]
+    rename = os.replace
+
+    def cut(*names: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        rename(*names)
+
+    updater(shop, tmp_path / "state.json").check(LINE, None)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", cut)
+        with pytest.raises(KeyboardInterrupt):
+            issue(shop)
+    serial = issue(shop).serial
+    assert serial == (3 if ends_before == 3 else 2)
+    answer = updater(shop, tmp_path / "state.json").check(LINE, None)
+    assert answer.catalog.serial == serial
+    assert not list(shop.glob(".*"))
 
 
 def test_two_builds_of_one_number_make_no_catalog(shop: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from edge_assistant_packaging.bundle import archive
 from edge_assistant_packaging.errors import ShippingError
@@ -17,7 +17,6 @@ from edge_assistant_packaging.files import new_file, opened
 from edge_assistant_packaging.manifest import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
-    MAX_NUMBER,
     SIGNATURE,
     SUMS,
     FileEntry,
@@ -28,8 +27,6 @@ from edge_assistant_packaging.manifest import (
 from edge_assistant_packaging.signing import KeyPair, sign, sign_digest
 
 INSTALLER: Final = "install.sh"
-_WITHOUT_EPOCH_S: Final = 315532800
-"""1980-01-01, the first day that a wheel can hold: one time for all is better than the clock's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,22 +56,6 @@ class Built:
     manifest: Manifest
 
 
-def source_date_epoch(environ: Mapping[str, str] = os.environ) -> int:
-    """The time that everything in a bundle bears, never that of the clock.
-
-    Raises:
-        ShippingError: `epoch-invalid`: SOURCE_DATE_EPOCH is set and is no time.
-    """
-    text = environ.get("SOURCE_DATE_EPOCH", str(_WITHOUT_EPOCH_S))
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_NUMBER:
-        raise ShippingError(
-            "epoch-invalid",
-            f"SOURCE_DATE_EPOCH is {text!r}, which is no number of seconds since 1970",
-            "export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
-        )
-    return int(text)
-
-
 def build(
     staging: Path, facts: Facts, output: Path, pair: KeyPair, *, overwrite: bool = False
 ) -> Built:
@@ -101,9 +82,9 @@ def build(
     signature = sign(raw, pair, manifest.comment).encode()
     with new_file(output, overwrite=overwrite) as part:
         size_bytes, sha256, digest = _pack(part, manifest, raw, signature, contents)
-    signature_path = output.with_name(f"{output.name}.minisig")
-    with new_file(signature_path, overwrite=True) as part:
-        part.write_text(sign_digest(digest, pair, manifest.comment), "ascii")
+        signature_path = output.with_name(f"{output.name}.minisig")
+        with new_file(signature_path, overwrite=True) as signature_part:  # first, or no bundle
+            signature_part.write_text(sign_digest(digest, pair, manifest.comment), "ascii")
     return Built(
         path=output,
         signature_path=signature_path,
@@ -158,7 +139,7 @@ def _contents(staging: Path) -> dict[str, Path | bytes]:
     if not staging.is_dir():
         raise ShippingError("staging-missing", f"there is no folder {staging}", "stage one first")
     found: dict[str, Path | bytes] = {}
-    for path in staging.rglob("*"):
+    for path in _below(staging):
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):
             continue
@@ -173,6 +154,16 @@ def _contents(staging: Path) -> dict[str, Path | bytes]:
     if INSTALLER not in found:
         found[INSTALLER] = _installer()
     return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Everything below a folder. `rglob` passes over what it may not read, without a word."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise _unfit(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        yield from (Path(place, name) for name in (*folders, *files))
 
 
 def _installer() -> bytes:

@@ -55,7 +55,9 @@ VERBATIM: Final = {
 }
 """Licences whose text names no holder, with words that only the whole text has, not a notice of it:
 a part that came without one may point to another's."""
-_GPL: Final = re.compile(r"(?<![LA])GPL-?[v ]?[23]|GNU General Public", re.IGNORECASE)
+_GPL: Final = re.compile(r"(?<![A-Z])A?GPL|GNU (Affero )?General Public", re.IGNORECASE)
+_TERM: Final = re.compile(r"\b(?:AND|OR)\b|;")
+"""Between the licences of an expression. In capitals only: `v3 or later` is one licence."""
 _EXCEPTION: Final = re.compile(r"GCC-exception", re.IGNORECASE)
 _NON_COMMERCIAL: Final = re.compile(
     r"\bNC\b|non-?commercial|no commercial|research licen", re.IGNORECASE
@@ -81,8 +83,12 @@ def is_spdx(licence: str) -> bool:
 
 
 def is_gpl(licence: str) -> bool:
-    """GPL, and neither LGPL nor one with the exception for GCC's libraries."""
-    return bool(_GPL.search(licence)) and not _EXCEPTION.search(licence)
+    """Whether a part of it is under the GPL or AGPL without the exception for GCC's libraries.
+
+    One such part is enough, also where `OR` offers a way around it: who takes that says so with a
+    licence of his own choice.
+    """
+    return any(_GPL.search(term) and not _EXCEPTION.search(term) for term in _TERM.split(licence))
 
 
 def warnings(licence: str, notes: str = "") -> tuple[str, ...]:
@@ -90,7 +96,7 @@ def warnings(licence: str, notes: str = "") -> tuple[str, ...]:
     found = []
     if is_gpl(licence):
         found.append(
-            "GPL-3: the installed whole is under it; ship the sources too (--with-sources), or "
+            "GPL: the installed whole is under it; ship the sources too (--with-sources), or "
             "leave it out (--permissive-only)"
         )
     if _NON_COMMERCIAL.search(licence) or _NON_COMMERCIAL.search(notes):

@@ -40,7 +40,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Floor:
-    """No bundle of `line` below `build` may be installed any more, whoever asks."""
+    """No update goes to a bundle of `line` below `build` any more, whatever is installed.
+
+    `bundle unpack` and install.sh, to whom somebody brings a file by hand, know no catalog.
+    """
 
     line: Line
     build: int

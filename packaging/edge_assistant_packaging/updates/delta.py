@@ -151,8 +151,9 @@ def apply_delta(
                 raise _invalid("it does not give the bundle that it names")
             verify_signature(part, whole, key, is_canonical=True)
             verify(part, key)
-        with new_file(output.with_name(f"{output.name}.minisig"), overwrite=True) as part:
-            part.write_bytes(whole)
+            signature_path = output.with_name(f"{output.name}.minisig")
+            with new_file(signature_path, overwrite=True) as signature_part:  # first, or no bundle
+                signature_part.write_bytes(whole)
     return _made(output, tee, target.manifest, base)
 
 

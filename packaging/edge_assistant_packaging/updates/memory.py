@@ -35,7 +35,7 @@ class Seen:
 class Memory:
     """A file with what was seen; nothing in it ever gets smaller.
 
-    Not shared between threads; of two processes the last one wins, so only one may update.
+    Not shared between threads. Of two processes that write in the same instant the last one wins.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,16 +58,7 @@ class Memory:
         """
         every = self._read()
         place = f"{key_name} {catalog.channel}"
-        seen = every.get(place, Seen())
-        floors = dict(seen.floors)
-        for each in catalog.floors:
-            floors[str(each.line)] = max(each.build, floors.get(str(each.line), 0))
-        every[place] = Seen(
-            serial=catalog.serial,
-            catalog_sha256=catalog_sha256,
-            issued_at_s=max(seen.issued_at_s, catalog.issued_at_s),
-            floors=floors,
-        )
+        every[place] = _grown(every.get(place, Seen()), catalog, catalog_sha256)
         fields = {name: asdict(each) for name, each in sorted(every.items())}
         text = json.dumps({"schema": SCHEMA, "seen": fields}, indent=1, sort_keys=True)
         try:
@@ -95,6 +86,20 @@ class Memory:
                 f"{self._path} is not what it was written as: {error}"[:300],
                 "look at it; to delete it makes this machine believe old catalogs again",
             ) from error
+
+
+def _grown(seen: Seen, catalog: Catalog, catalog_sha256: str) -> Seen:
+    """What was seen with a catalog added; another process may have seen a newer one meanwhile."""
+    floors = dict(seen.floors)
+    for each in catalog.floors:
+        floors[str(each.line)] = max(each.build, floors.get(str(each.line), 0))
+    is_newer = catalog.serial >= seen.serial
+    return Seen(
+        serial=catalog.serial if is_newer else seen.serial,
+        catalog_sha256=catalog_sha256 if is_newer else seen.catalog_sha256,
+        issued_at_s=max(seen.issued_at_s, catalog.issued_at_s),
+        floors=floors,
+    )
 
 
 def _checked(seen: Seen) -> Seen:

@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from edge_assistant.atomic import write_atomically
 from edge_assistant_packaging.bundle.archive import Reader
 from edge_assistant_packaging.bundle.verify import verify
 from edge_assistant_packaging.errors import ShippingError
@@ -27,6 +29,9 @@ from edge_assistant_packaging.updates.catalog import (
 )
 from edge_assistant_packaging.updates.delta import DELTA, MAX_DELTA_BYTES, parse_head
 from edge_assistant_packaging.updates.updater import line_of
+
+_NEXT: Final = f".{CATALOG}.next"
+"""A catalog that is signed and not yet served."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +70,19 @@ def publish(
         ShippingError: `catalog-floor-lowered`, `catalog-wrong-channel`, `catalog-unfit`; a bundle,
             delta or the old catalog is not sound or not by this key; a file cannot be written.
     """
+    _finish(folder, pair)
     before = _before(folder, pair, channel)
     bundles = sorted(_offer(path, folder, pair) for path in folder.glob("*.bundle"))
     hashes = {each.sha256 for each in bundles}
     deltas = sorted(_delta_offer(path, folder) for path in folder.glob("*.delta"))
+    # Who has seen the last catalog takes no time before it for now: a clock that was wrong then, or
+    # is now, must not make this one expired at once.
+    issued_at_s = now_s if before is None else max(now_s, before.issued_at_s)
     catalog = Catalog(
         channel=channel,
         serial=1 if before is None else before.serial + 1,
-        issued_at_s=now_s,
-        expires_at_s=now_s + valid_s,
+        issued_at_s=issued_at_s,
+        expires_at_s=issued_at_s + valid_s,
         floors=_floors(before, floors),
         bundles=tuple(bundles),
         deltas=tuple(each for each in deltas if each.bundle_sha256 in hashes),
@@ -86,13 +95,43 @@ def publish(
         ) from error
     raw = catalog.to_bytes()
     signature = sign(raw, pair, catalog.comment)
-    # The signature goes first: who asks in between gets two that do not fit, and asks again.
-    with new_file(folder / CATALOG_SIGNATURE, overwrite=True) as part:
-        part.write_text(signature, "ascii")
-    with new_file(folder / CATALOG, overwrite=True) as part:
-        part.write_bytes(raw)
+    _serve(folder, raw, signature)
     left_out = tuple(each.path for each in deltas if each.bundle_sha256 not in hashes)
     return Published(path=folder / CATALOG, catalog=catalog, left_out=left_out)
+
+
+def _serve(folder: Path, raw: bytes, signature: str) -> None:
+    """Put catalog and signature in the place of the old ones.
+
+    Two files cannot change at once. The signature goes first: who asks in between gets two that do
+    not fit, and asks again; where we are ended in between, `_finish` goes on from `_NEXT`. Without
+    that the vendor's last serial would be lost.
+    """
+    try:
+        write_atomically(folder / _NEXT, raw, is_synced=True)
+        with new_file(folder / CATALOG_SIGNATURE, overwrite=True) as part:
+            part.write_text(signature, "ascii")
+        (folder / _NEXT).replace(folder / CATALOG)
+    except OSError as error:
+        raise ShippingError(
+            "output-unwritable",
+            f"{folder / CATALOG} cannot be written: {error.strerror or error}",
+            "choose a folder that is there, with room in it",
+        ) from error
+
+
+def _finish(folder: Path, pair: KeyPair) -> None:
+    """End what an earlier call was kept from ending; see `_serve`."""
+    waiting = folder / _NEXT
+    if not waiting.exists():
+        return
+    raw = read_small(waiting, MAX_CATALOG_BYTES)
+    try:
+        verify_signature(raw, folder / CATALOG_SIGNATURE, pair.public)
+    except ShippingError:
+        waiting.unlink()  # its signature never came: nobody has seen it
+    else:
+        waiting.replace(folder / CATALOG)
 
 
 def _before(folder: Path, pair: KeyPair, channel: str) -> Catalog | None:

@@ -12,7 +12,7 @@ from edge_assistant.store.progress import NoProgress, Progress
 from edge_assistant_packaging.bundle.archive import Reader
 from edge_assistant_packaging.bundle.verify import verify
 from edge_assistant_packaging.errors import ShippingError
-from edge_assistant_packaging.files import new_file, opened, read_small
+from edge_assistant_packaging.files import new_file, opened, read_small, require_place
 from edge_assistant_packaging.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse
 from edge_assistant_packaging.signing import PublicKey
 from edge_assistant_packaging.signing import verify as verify_signature
@@ -149,10 +149,7 @@ class Updater:
         offer = answer.offer
         if offer is None:
             raise ValueError("there is nothing to fetch")
-        if output.exists() and not overwrite:  # before anything is brought
-            raise ShippingError(
-                "output-exists", f"{output} is there already", "name another output, or --overwrite"
-            )
+        require_place(output, overwrite=overwrite)  # before anything is brought
         delta = None if have is None else _delta_from(answer.catalog, offer, have)
         came = offer if delta is None else delta
         part = output.with_name(f".{output.name}.{came.sha256[:16]}.part")

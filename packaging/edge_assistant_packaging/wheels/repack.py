@@ -11,9 +11,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import zipfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+from edge_assistant_packaging.epoch import zip_time
 
 OPENMP: Final = "libgomp.so.1"
 _PACKAGE: Final = "llama_cpp/"
@@ -27,7 +28,7 @@ def repack(wheel: Path, folder: Path, openmp: Path | None, made_at_s: int) -> Pa
         wheel: as the builder made it.
         folder: to write to, another one.
         openmp: the library to put beside the others if they ask for it; None for none.
-        made_at_s: the time of every member, from 1980 on.
+        made_at_s: the time of every member, as near as a zip file can have it.
     """
     with zipfile.ZipFile(wheel) as archive:
         members = {
@@ -42,12 +43,10 @@ def repack(wheel: Path, folder: Path, openmp: Path | None, made_at_s: int) -> Pa
     lines = [f"{name},sha256={_digest(data)},{len(data)}" for name, data in sorted(members.items())]
     members[record] = "\n".join([*lines, f"{record},,", ""]).encode()
     path = folder / wheel.name
-    moment = datetime.fromtimestamp(made_at_s, tz=UTC)
-    time = (moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         # RECORD comes last, as the standard recommends.
         for name, data in sorted(members.items(), key=lambda each: (each[0] == record, each[0])):
-            info = zipfile.ZipInfo(name, time)
+            info = zipfile.ZipInfo(name, zip_time(made_at_s))
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = (0o100755 if ".so" in name else 0o100644) << 16
             archive.writestr(info, data)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
@@ -19,6 +21,8 @@ from edge_assistant_packaging.wheels.target import ELF_MACHINES, Target
 
 _MAX_METADATA_BYTES: Final = 4_000_000
 _MAX_LIBRARY_BYTES: Final = 500_000_000
+_BROKEN: Final = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What `zipfile` raises; RuntimeError where a member is encrypted or of a kind that it cannot."""
 _LIBRARY: Final = re.compile(r"\.so(\.[0-9]+)*$")
 _GLIBC: Final = re.compile(rb"\0GLIBC_2\.([0-9]{1,2})(?=[\0.])")
 
@@ -50,17 +54,15 @@ def read(path: Path) -> Wheel:
     """
     from packaging.utils import canonicalize_name, parse_wheel_filename
 
-    try:
+    with _told(path):
         parse_wheel_filename(path.name)
         with zipfile.ZipFile(path) as archive:
-            member = next(name for name in archive.namelist() if _is_metadata(name))
+            member = next((name for name in archive.namelist() if _is_metadata(name)), None)
+            if member is None:
+                raise ValueError("it has no METADATA")
             with archive.open(member) as file:
                 text = file.read(_MAX_METADATA_BYTES).decode("utf-8", "replace")
         hashed = digest(path)
-    except (OSError, ValueError, StopIteration, zipfile.BadZipFile, ModelError) as error:
-        raise ShippingError(
-            "wheel-broken", f"{path.name} is no sound wheel: {error}", f"remove {path}"
-        ) from error
     metadata = HeaderParser().parsestr(text)
     return Wheel(
         path=path,
@@ -76,15 +78,19 @@ def check_target(wheel: Wheel, target: Target) -> None:
     """Make sure that a wheel runs on the target, by its name and by its libraries.
 
     A wheel tagged `linux_*` was built by somebody here and promises no C library, so the versions
-    that its libraries ask for are looked up in them.
+    that its libraries ask for are looked up in them. All of it is read once: who installs the
+    bundle has no other wheel to take.
 
     Raises:
-        ShippingError: `wheel-of-another-platform`, `wheel-needs-newer-glibc`.
+        ShippingError: `wheel-broken`, `wheel-of-another-platform`, `wheel-needs-newer-glibc`.
     """
     name = wheel.path.name
     if not target.takes(name):
         raise _foreign(name, target, "its tags are for another one")
-    for member, head in _libraries(wheel.path):
+    with _told(wheel.path):
+        _require_whole(wheel.path)
+        libraries = list(_libraries(wheel.path))
+    for member, head in libraries:
         machine = struct.unpack_from("<H", head, 18)[0] if len(head) >= 20 else 0
         if machine != ELF_MACHINES[target.machine]:
             raise _foreign(name, target, f"{member} is for ELF machine {machine}")
@@ -107,6 +113,24 @@ def glibc_needed(path: Path) -> int:
                 found = _GLIBC.findall(archive.read(member))
                 newest = max([newest, *(int(each) for each in found)])
     return newest
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Whatever is wrong in a zip file, in one sentence."""
+    try:
+        yield
+    except (*_BROKEN, ModelError) as error:
+        why = str(error) or type(error).__name__
+        raise ShippingError(
+            "wheel-broken", f"{path.name} is no sound wheel: {why}", f"remove {path}"
+        ) from error
+
+
+def _require_whole(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        if (member := archive.testzip()) is not None:
+            raise ValueError(f"{member} is damaged")
 
 
 def _libraries(path: Path) -> Iterator[tuple[str, bytes]]:
