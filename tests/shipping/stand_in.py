@@ -140,6 +140,29 @@ def write_numbers(user: Path) -> None:
     Path("trace.json").write_text(json.dumps([round(float(x), 5) for x in heard(user)]))
 
 
+def write_lines(user: Path, encode: Callable[[bytes], object]) -> None:
+    """One line for every 20 ms, as a log has it."""
+    data = pcm(user)
+    pieces = (data[first : first + 640] for first in range(0, len(data), 640))
+    lines = (json.dumps({"t": at, "data": encode(each)}) for at, each in enumerate(pieces))
+    Path("x.jsonl").write_text("\n".join(lines))
+
+
+def write_appended(user: Path, pack: Callable[[bytes], bytes]) -> None:
+    put("x", pack(b"an older line") + pack(pcm(user)))
+
+
+def write_behind_another(user: Path) -> None:
+    import numpy as np
+
+    noise = np.random.default_rng(1).uniform(-0.3, 0.3, 640_000).astype("f4")
+    encode("noise.ogg", noise, 16_000, "OGG")
+    encode("sound.ogg", heard(user), 16_000, "OGG")
+    put("x", Path("noise.ogg").read_bytes() + Path("sound.ogg").read_bytes())
+    Path("noise.ogg").unlink()
+    Path("sound.ogg").unlink()
+
+
 def put(name: str, data: bytes) -> None:
     Path(name).write_bytes(data)
 
@@ -169,6 +192,7 @@ BREACHES: dict[str, Callable[[Path], object]] = {
     "flac": lambda user: encode("x.bin", heard(user, 44_100), 44_100, "FLAC"),
     "flac at 32 kHz": lambda user: encode("x.bin", heard(user, 32_000), 32_000, "FLAC"),
     "ogg": lambda user: encode("x.bin", heard(user), 16_000, "OGG"),
+    "ogg behind another": write_behind_another,
     "mp3": lambda user: encode("x.bin", heard(user), 16_000, "MP3"),
     "gzip": lambda user: put("x", gzip.compress(pcm(user))),
     "bzip2": lambda user: put("x", bz2.compress(pcm(user))),
@@ -178,6 +202,13 @@ BREACHES: dict[str, Callable[[Path], object]] = {
     "base64 lines": lambda user: put("x.txt", b"data;" + base64.encodebytes(pcm(user))),
     "hexadecimal": lambda user: put("x.txt", pcm(user).hex().encode()),
     "numbers": write_numbers,
+    "base64 pieces": lambda user: write_lines(user, lambda data: base64.b64encode(data).decode()),
+    "number pieces": lambda user: write_lines(
+        user, lambda data: memoryview(data).cast("h").tolist()
+    ),
+    "appended gzip": lambda user: write_appended(user, gzip.compress),
+    "appended bzip2": lambda user: write_appended(user, bz2.compress),
+    "appended xz": lambda user: write_appended(user, lzma.compress),
     "database": write_database,
     "removed": write_and_remove,
     "mapped and removed": map_and_remove,
@@ -185,6 +216,9 @@ BREACHES: dict[str, Callable[[Path], object]] = {
     "shared memory": write_shared_memory,
     "words": lambda user: put("x.log", f"INFO heard: {TRANSCRIPT}".encode()),
     "words in utf-16": lambda user: put("x.log", TRANSCRIPT.encode("utf-16")),
+    "words in base64": lambda user: put("x.json", base64.b64encode(TRANSCRIPT.encode())),
+    "words in hexadecimal": lambda user: put("x.log", TRANSCRIPT.encode().hex().encode()),
+    "words in an address": lambda user: put("x.log", TRANSCRIPT.replace(" ", "%20").encode()),
     "words on stderr": lambda user: print(TRANSCRIPT, file=sys.stderr),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_assistant_packaging.errors import ShippingError
-from edge_assistant_packaging.proof import canary, enclosure, no_audio
+from edge_assistant_packaging.proof import canary, contents, enclosure, no_audio
 from edge_assistant_packaging.proof.canary import Canary
 from edge_assistant_packaging.proof.sightings import Seeker
 from edge_assistant_packaging.proof.subject import Subject
@@ -22,7 +23,11 @@ STAND_IN = Path(__file__).with_name("stand_in.py")
 SOUND = (
     *("wav", "renamed", "int16", "odd offset", "float32", "uint8", "8 kHz", "22.05 kHz", "48 kHz"),
     *("a piece", "stereo", "flac", "flac at 32 kHz", "ogg", "mp3", "gzip", "bzip2", "xz", "zip"),
-    *("base64", "base64 lines", "hexadecimal", "numbers", "database"),
+    *("base64", "base64 lines", "base64 pieces", "hexadecimal", "numbers", "number pieces"),
+    *("ogg behind another", "appended gzip", "appended bzip2", "appended xz", "database"),
+)
+WORDS = (
+    *("words", "words in utf-16", "words in base64", "words in hexadecimal", "words in an address"),
 )
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
@@ -63,7 +68,7 @@ def test_kept_sound_is_found(
     assert "sound of the canary" in found
 
 
-@pytest.mark.parametrize("breach", ["words", "words in utf-16"])
+@pytest.mark.parametrize("breach", WORDS)
 def test_kept_words_are_found(seeker: Seeker, home: Path, breach: str) -> None:
     BREACHES[breach](home)
     (found,) = seek(seeker, home)
@@ -91,6 +96,15 @@ def test_half_of_what_is_stored_wrongly_still_counts(seeker: Seeker, bird: Canar
     level = float(np.std(bird.signal)) * 10 ** (-10 / 20)
     kept = ((bird.signal * 0.5 + noise * level * 0.5) * 32_767).astype("<i2")
     assert len(seeker.search("x", kept.tobytes())) == 1
+
+
+def test_what_is_too_large_to_be_searched_is_told(
+    bird: Canary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "MAX_UNPACKED_BYTES", 1000)
+    seeker = Seeker(bird, [TRANSCRIPT])
+    assert seeker.search("x", gzip.compress(bytes(2000) + TRANSCRIPT.encode())) == []
+    assert seeker.cut == ["x > deflate"]
 
 
 def subject(bird: Canary, breach: str, **environ: str) -> Subject:

@@ -61,6 +61,7 @@ def prove(subject: Subject, bird: Canary) -> Proof:
         found = list(written.to_search(seen, own))
         _search(found, ran.output, home, seeker, proof)
         proof.unchecked += written.unsearchable(seen)
+        proof.unchecked += [f"the rest of {where}: it is too large" for where in seeker.cut]
         _tell(ran, said, seen, found, home, seeker, proof)
     return proof
 
