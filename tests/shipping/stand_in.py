@@ -118,6 +118,59 @@ def map_and_remove(user: Path) -> None:
             memory[:] = data
 
 
+def map_and_replace(user: Path) -> None:
+    """Another file of that name is there in the end."""
+    path = Path.home() / "x"
+    data = pcm(user)
+    path.write_bytes(bytes(len(data)))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), len(data)) as memory:
+        memory[:] = data
+    path.unlink()
+    put(str(path), b"nothing")
+
+
+def write_large_and_empty(user: Path) -> None:
+    """More than a trace keeps of one call."""
+    path = Path.home() / "x"
+    with path.open("wb", buffering=0) as file:
+        file.write(bytes(2 << 20) + pcm(user))
+        file.truncate(0)
+
+
+def write_large_and_rename() -> None:
+    path = Path.home() / "x"
+    path.with_name("hidden").write_bytes(bytes(2 << 20))
+    path.with_name("hidden").replace(path)
+
+
+def to_a_log(data: bytes, kind: socket.SocketKind) -> None:
+    """Another program's, which keeps it: the assistant itself writes no file."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, kind) as log:
+        log.bind(f"{folder}/log")
+        if kind == socket.SOCK_STREAM:
+            log.listen(1)
+        with socket.socket(socket.AF_UNIX, kind) as client:
+            client.connect(f"{folder}/log")
+            client.sendall(data)
+
+
+def within_the_process() -> None:
+    """Between two threads of its own."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(TRANSCRIPT.encode())
+
+
+def make_and_remove_folder() -> None:
+    Path(TRANSCRIPT).mkdir()
+    Path(TRANSCRIPT).rmdir()
+
+
+def set_attribute() -> None:
+    put("x", b"")
+    os.setxattr("x", "user.a", TRANSCRIPT.encode())
+
+
 def write_far_away(user: Path) -> None:
     """Outside of the turn's own folders; the test removes it."""
     Path(os.environ["FAR_AWAY"]).write_bytes(pcm(user))
@@ -212,6 +265,9 @@ BREACHES: dict[str, Callable[[Path], object]] = {
     "database": write_database,
     "removed": write_and_remove,
     "mapped and removed": map_and_remove,
+    "mapped and replaced": map_and_replace,
+    "large and emptied": write_large_and_empty,
+    "large and renamed": lambda user: write_large_and_rename(),
     "far away": write_far_away,
     "shared memory": write_shared_memory,
     "words": lambda user: put("x.log", f"INFO heard: {TRANSCRIPT}".encode()),
@@ -219,6 +275,12 @@ BREACHES: dict[str, Callable[[Path], object]] = {
     "words in base64": lambda user: put("x.json", base64.b64encode(TRANSCRIPT.encode())),
     "words in hexadecimal": lambda user: put("x.log", TRANSCRIPT.encode().hex().encode()),
     "words in an address": lambda user: put("x.log", TRANSCRIPT.replace(" ", "%20").encode()),
+    "words to a log": lambda user: to_a_log(TRANSCRIPT.encode(), socket.SOCK_DGRAM),
+    "sound to a log": lambda user: to_a_log(pcm(user), socket.SOCK_STREAM),
+    "words within the process": lambda user: within_the_process(),
+    "words as a name": lambda user: put(TRANSCRIPT, b""),
+    "words as a removed folder": lambda user: make_and_remove_folder(),
+    "words as an attribute": lambda user: set_attribute(),
     "words on stderr": lambda user: print(TRANSCRIPT, file=sys.stderr),
 }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,18 @@ SOUND = (
 WORDS = (
     *("words", "words in utf-16", "words in base64", "words in hexadecimal", "words in an address"),
 )
+
+
+def has_attributes() -> bool:
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            os.setxattr(file.name, "user.a", b"")
+        except OSError:
+            return False
+        return True
+
+
+needs_attributes = pytest.mark.skipif(not has_attributes(), reason="no attributes of files")
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
@@ -135,6 +149,13 @@ def test_a_turn_that_keeps_nothing_holds(bird: Canary) -> None:
         ("removed", "(as it was written): sound"),
         ("far away", "far/away: sound"),
         ("shared memory", "/dev/shm/"),
+        ("words to a log", "sent to another program through socket:"),
+        ("sound to a log", "sent to another program through socket:"),
+        ("words as a name", "names and attributes of files: words"),
+        ("words as a removed folder", "names and attributes of files: words"),
+        pytest.param(
+            "words as an attribute", "names and attributes of files: words", marks=needs_attributes
+        ),
         ("words on stderr", "standard output and error: words"),
         ("exit", "ended with 3"),
     ],
@@ -149,8 +170,18 @@ def test_wherever_it_is_written(bird: Canary, tmp_path: Path, breach: str, told:
 
 
 @needs_strace
-def test_a_file_that_is_gone_unseen_leaves_it_unproved(bird: Canary) -> None:
-    proof = no_audio.prove(subject(bird, "mapped and removed"), bird)
+@pytest.mark.parametrize("breach", ["large and renamed", "words within the process"])
+def test_what_is_there_or_between_its_own_threads_is_no_breach(bird: Canary, breach: str) -> None:
+    proof = no_audio.prove(subject(bird, breach), bird)
+    assert (proof.verdict, proof.breaches, proof.unchecked) == ("held", [], [])
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "breach", ["mapped and removed", "mapped and replaced", "large and emptied"]
+)
+def test_a_file_that_is_gone_unseen_leaves_it_unproved(bird: Canary, breach: str) -> None:
+    proof = no_audio.prove(subject(bird, breach), bird)
     assert (proof.verdict, proof.breaches) == ("incomplete", [])
     assert "written unseen" in proof.unchecked[0]
 
