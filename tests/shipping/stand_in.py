@@ -118,6 +118,59 @@ def map_and_remove(user: Path) -> None:
             memory[:] = data
 
 
+def map_and_replace(user: Path) -> None:
+    """Another file of that name is there in the end."""
+    path = Path.home() / "x"
+    data = pcm(user)
+    path.write_bytes(bytes(len(data)))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), len(data)) as memory:
+        memory[:] = data
+    path.unlink()
+    put(str(path), b"nothing")
+
+
+def write_large_and_empty(user: Path) -> None:
+    """More than a trace keeps of one call."""
+    path = Path.home() / "x"
+    with path.open("wb", buffering=0) as file:
+        file.write(bytes(2 << 20) + pcm(user))
+        file.truncate(0)
+
+
+def write_large_and_rename() -> None:
+    path = Path.home() / "x"
+    path.with_name("hidden").write_bytes(bytes(2 << 20))
+    path.with_name("hidden").replace(path)
+
+
+def to_a_log(data: bytes, kind: socket.SocketKind) -> None:
+    """Another program's, which keeps it: the assistant itself writes no file."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, kind) as log:
+        log.bind(f"{folder}/log")
+        if kind == socket.SOCK_STREAM:
+            log.listen(1)
+        with socket.socket(socket.AF_UNIX, kind) as client:
+            client.connect(f"{folder}/log")
+            client.sendall(data)
+
+
+def within_the_process() -> None:
+    """Between two threads of its own."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(TRANSCRIPT.encode())
+
+
+def make_and_remove_folder() -> None:
+    Path(TRANSCRIPT).mkdir()
+    Path(TRANSCRIPT).rmdir()
+
+
+def set_attribute() -> None:
+    put("x", b"")
+    os.setxattr("x", "user.a", TRANSCRIPT.encode())
+
+
 def write_far_away(user: Path) -> None:
     """Outside of the turn's own folders; the test removes it."""
     Path(os.environ["FAR_AWAY"]).write_bytes(pcm(user))
@@ -138,6 +191,29 @@ def write_stereo(user: Path) -> None:
 
 def write_numbers(user: Path) -> None:
     Path("trace.json").write_text(json.dumps([round(float(x), 5) for x in heard(user)]))
+
+
+def write_lines(user: Path, encode: Callable[[bytes], object]) -> None:
+    """One line for every 20 ms, as a log has it."""
+    data = pcm(user)
+    pieces = (data[first : first + 640] for first in range(0, len(data), 640))
+    lines = (json.dumps({"t": at, "data": encode(each)}) for at, each in enumerate(pieces))
+    Path("x.jsonl").write_text("\n".join(lines))
+
+
+def write_appended(user: Path, pack: Callable[[bytes], bytes]) -> None:
+    put("x", pack(b"an older line") + pack(pcm(user)))
+
+
+def write_behind_another(user: Path) -> None:
+    import numpy as np
+
+    noise = np.random.default_rng(1).uniform(-0.3, 0.3, 640_000).astype("f4")
+    encode("noise.ogg", noise, 16_000, "OGG")
+    encode("sound.ogg", heard(user), 16_000, "OGG")
+    put("x", Path("noise.ogg").read_bytes() + Path("sound.ogg").read_bytes())
+    Path("noise.ogg").unlink()
+    Path("sound.ogg").unlink()
 
 
 def put(name: str, data: bytes) -> None:
@@ -169,6 +245,7 @@ BREACHES: dict[str, Callable[[Path], object]] = {
     "flac": lambda user: encode("x.bin", heard(user, 44_100), 44_100, "FLAC"),
     "flac at 32 kHz": lambda user: encode("x.bin", heard(user, 32_000), 32_000, "FLAC"),
     "ogg": lambda user: encode("x.bin", heard(user), 16_000, "OGG"),
+    "ogg behind another": write_behind_another,
     "mp3": lambda user: encode("x.bin", heard(user), 16_000, "MP3"),
     "gzip": lambda user: put("x", gzip.compress(pcm(user))),
     "bzip2": lambda user: put("x", bz2.compress(pcm(user))),
@@ -178,13 +255,32 @@ BREACHES: dict[str, Callable[[Path], object]] = {
     "base64 lines": lambda user: put("x.txt", b"data;" + base64.encodebytes(pcm(user))),
     "hexadecimal": lambda user: put("x.txt", pcm(user).hex().encode()),
     "numbers": write_numbers,
+    "base64 pieces": lambda user: write_lines(user, lambda data: base64.b64encode(data).decode()),
+    "number pieces": lambda user: write_lines(
+        user, lambda data: memoryview(data).cast("h").tolist()
+    ),
+    "appended gzip": lambda user: write_appended(user, gzip.compress),
+    "appended bzip2": lambda user: write_appended(user, bz2.compress),
+    "appended xz": lambda user: write_appended(user, lzma.compress),
     "database": write_database,
     "removed": write_and_remove,
     "mapped and removed": map_and_remove,
+    "mapped and replaced": map_and_replace,
+    "large and emptied": write_large_and_empty,
+    "large and renamed": lambda user: write_large_and_rename(),
     "far away": write_far_away,
     "shared memory": write_shared_memory,
     "words": lambda user: put("x.log", f"INFO heard: {TRANSCRIPT}".encode()),
     "words in utf-16": lambda user: put("x.log", TRANSCRIPT.encode("utf-16")),
+    "words in base64": lambda user: put("x.json", base64.b64encode(TRANSCRIPT.encode())),
+    "words in hexadecimal": lambda user: put("x.log", TRANSCRIPT.encode().hex().encode()),
+    "words in an address": lambda user: put("x.log", TRANSCRIPT.replace(" ", "%20").encode()),
+    "words to a log": lambda user: to_a_log(TRANSCRIPT.encode(), socket.SOCK_DGRAM),
+    "sound to a log": lambda user: to_a_log(pcm(user), socket.SOCK_STREAM),
+    "words within the process": lambda user: within_the_process(),
+    "words as a name": lambda user: put(TRANSCRIPT, b""),
+    "words as a removed folder": lambda user: make_and_remove_folder(),
+    "words as an attribute": lambda user: set_attribute(),
     "words on stderr": lambda user: print(TRANSCRIPT, file=sys.stderr),
 }
 

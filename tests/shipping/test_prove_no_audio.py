@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edge_assistant_packaging.errors import ShippingError
-from edge_assistant_packaging.proof import canary, enclosure, no_audio
+from edge_assistant_packaging.proof import canary, contents, enclosure, no_audio
 from edge_assistant_packaging.proof.canary import Canary
 from edge_assistant_packaging.proof.sightings import Seeker
 from edge_assistant_packaging.proof.subject import Subject
@@ -25,8 +28,24 @@ STAND_IN = Path(__file__).with_name("stand_in.py")
 SOUND = (
     *("wav", "renamed", "int16", "odd offset", "float32", "uint8", "8 kHz", "22.05 kHz", "48 kHz"),
     *("a piece", "stereo", "flac", "flac at 32 kHz", "ogg", "mp3", "gzip", "bzip2", "xz", "zip"),
-    *("base64", "base64 lines", "hexadecimal", "numbers", "database"),
+    *("base64", "base64 lines", "base64 pieces", "hexadecimal", "numbers", "number pieces"),
+    *("ogg behind another", "appended gzip", "appended bzip2", "appended xz", "database"),
 )
+WORDS = (
+    *("words", "words in utf-16", "words in base64", "words in hexadecimal", "words in an address"),
+)
+
+
+def has_attributes() -> bool:
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            os.setxattr(file.name, "user.a", b"")
+        except OSError:
+            return False
+        return True
+
+
+needs_attributes = pytest.mark.skipif(not has_attributes(), reason="no attributes of files")
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
@@ -66,7 +85,7 @@ def test_kept_sound_is_found(
     assert "sound of the canary" in found
 
 
-@pytest.mark.parametrize("breach", ["words", "words in utf-16"])
+@pytest.mark.parametrize("breach", WORDS)
 def test_kept_words_are_found(seeker: Seeker, home: Path, breach: str) -> None:
     BREACHES[breach](home)
     (found,) = seek(seeker, home)
@@ -94,6 +113,15 @@ def test_half_of_what_is_stored_wrongly_still_counts(seeker: Seeker, bird: Canar
     level = float(np.std(bird.signal)) * 10 ** (-10 / 20)
     kept = ((bird.signal * 0.5 + noise * level * 0.5) * 32_767).astype("<i2")
     assert len(seeker.search("x", kept.tobytes())) == 1
+
+
+def test_what_is_too_large_to_be_searched_is_told(
+    bird: Canary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "MAX_UNPACKED_BYTES", 1000)
+    seeker = Seeker(bird, [TRANSCRIPT])
+    assert seeker.search("x", gzip.compress(bytes(2000) + TRANSCRIPT.encode())) == []
+    assert seeker.cut == ["x > deflate"]
 
 
 def subject(bird: Canary, breach: str, **environ: str) -> Subject:
@@ -124,6 +152,13 @@ def test_a_turn_that_keeps_nothing_holds(bird: Canary) -> None:
         ("removed", "(as it was written): sound"),
         ("far away", "far/away: sound"),
         ("shared memory", "/dev/shm/"),
+        ("words to a log", "sent to another program through socket:"),
+        ("sound to a log", "sent to another program through socket:"),
+        ("words as a name", "names and attributes of files: words"),
+        ("words as a removed folder", "names and attributes of files: words"),
+        pytest.param(
+            "words as an attribute", "names and attributes of files: words", marks=needs_attributes
+        ),
         ("words on stderr", "standard output and error: words"),
         ("exit", "ended with 3"),
     ],
@@ -138,8 +173,18 @@ def test_wherever_it_is_written(bird: Canary, tmp_path: Path, breach: str, told:
 
 
 @needs_strace
-def test_a_file_that_is_gone_unseen_leaves_it_unproved(bird: Canary) -> None:
-    proof = no_audio.prove(subject(bird, "mapped and removed"), bird)
+@pytest.mark.parametrize("breach", ["large and renamed", "words within the process"])
+def test_what_is_there_or_between_its_own_threads_is_no_breach(bird: Canary, breach: str) -> None:
+    proof = no_audio.prove(subject(bird, breach), bird)
+    assert (proof.verdict, proof.breaches, proof.unchecked) == ("held", [], [])
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "breach", ["mapped and removed", "mapped and replaced", "large and emptied"]
+)
+def test_a_file_that_is_gone_unseen_leaves_it_unproved(bird: Canary, breach: str) -> None:
+    proof = no_audio.prove(subject(bird, breach), bird)
     assert (proof.verdict, proof.breaches) == ("incomplete", [])
     assert "written unseen" in proof.unchecked[0]
 

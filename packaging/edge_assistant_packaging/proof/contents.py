@@ -12,9 +12,11 @@ import sqlite3
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +26,15 @@ MAX_DEPTH: Final = 3
 MAX_UNPACKED_BYTES: Final = 64 << 20
 """Of one step; what is larger is cut there, and told as such."""
 
-_ENCODED: Final = 1024
-"""Bytes of text from which on a run is worth decoding: 30 ms of sound."""
-_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-](?:[A-Za-z0-9+/_-]|\\?[\r\n]|\\n){%d,}" % _ENCODED)
-_HEXADECIMAL: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}){%d,}" % _ENCODED)
-_NUMBERS: Final = re.compile(
-    rb"(?:[-+]?\d{1,20}(?:\.\d{0,30})?(?:[eE][-+]?\d{1,3})?[\s,;]{1,20}){%d,}" % _ENCODED
-)
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-](?:[A-Za-z0-9+/_-]|\\?[\r\n]|\\n){23,}")
+_HEXADECIMAL: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}){16,}")
+"""Two words are worth decoding; and a log has sound in pieces, one a line."""
+_NUMBER: Final = rb"[-+]?\d{1,20}(?:\.\d{0,30})?(?:[eE][-+]?\d{1,3})?"
+_NUMBERS: Final = re.compile(rb"(?:%b[\s,;]{1,20}){15,}(?:%b)?" % (_NUMBER, _NUMBER))
 """Every part has a bound, or a megabyte of digits would take for ever."""
-_SOUND_MAGIC: Final = re.compile(rb"fLaC|OggS|RIFF|FORM|caff|\.snd|RF64|ID3|\xff[\xe2-\xfb]")
+_SOUND_MAGIC: Final = re.compile(
+    rb"fLaC|OggS\0[\2\3\6\7]|RIFF|FORM|caff|\.snd|RF64|ID3|\xff[\xe2-\xfb]"
+)
 _KBITS: Final = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _LOW_KBITS: Final = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 """Of a layer III frame, by its index; the second for MPEG 2 and 2.5."""
@@ -45,6 +47,11 @@ class Piece(NamedTuple):
 
     way: tuple[str, ...]
     data: bytes
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there was, or may have been, more of it."""
+        return bool(self.way) and len(self.data) >= MAX_UNPACKED_BYTES
 
 
 class Samples(NamedTuple):
@@ -135,9 +142,18 @@ def _mpeg_frame(head: bytes) -> int:
 
 def _written_out(data: bytes) -> Iterator[Samples]:
     """Numbers as text: a JSON array, a CSV."""
-    for match in _NUMBERS.finditer(data):
-        fields = re.split(rb"[\s,;]+", match[0].strip(b" \t\r\n,;"))
+    text = b" ".join(match[0] for match in _NUMBERS.finditer(data)).strip(b" \t\r\n,;")
+    if text:
+        fields = re.split(rb"[\s,;]+", text)
         yield Samples("numbers as text", np.array([float(each) for each in fields]), None)
+
+
+def _by_length(texts: Iterable[bytes]) -> Iterable[list[bytes]]:
+    """Those of one length together: they may be the pieces of one sound."""
+    found: dict[int, list[bytes]] = {}
+    for text in texts:
+        found.setdefault(len(text), []).append(text)
+    return found.values()
 
 
 def _all(open_it: Callable[[bytes], Iterator[bytes]], data: bytes) -> list[bytes]:
@@ -153,20 +169,45 @@ def _all(open_it: Callable[[bytes], Iterator[bytes]], data: bytes) -> list[bytes
     return found
 
 
+class _Unpacker(Protocol):
+    """What zlib, bz2 and lzma have in common."""
+
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def _streams(
+    data: bytes, is_one: Callable[[bytes], bool], make: Callable[[], _Unpacker]
+) -> Iterator[bytes]:
+    """All streams one behind the other: a file that is appended to has many. Also one cut off."""
+    found: list[bytes] = []
+    left = MAX_UNPACKED_BYTES
+    with suppress(zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
+        while left > 0 and is_one(data):
+            unpack = make()
+            found.append(unpack.decompress(data, left))
+            left -= len(found[-1])
+            data = unpack.unused_data
+    yield b"".join(found)
+
+
 def _deflated(data: bytes) -> Iterator[bytes]:
-    if data[:2] == b"\x1f\x8b" or (data[:1] == b"\x78" and len(data) > 2):
-        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        yield unpack.decompress(data, MAX_UNPACKED_BYTES)  # also of a file that was cut off
+    def is_one(data: bytes) -> bool:
+        return data[:2] == b"\x1f\x8b" or (data[:1] == b"\x78" and len(data) > 2)
+
+    yield from _streams(data, is_one, lambda: zlib.decompressobj(zlib.MAX_WBITS | 32))
 
 
 def _bzipped(data: bytes) -> Iterator[bytes]:
-    if data[:3] == b"BZh":
-        yield bz2.BZ2Decompressor().decompress(data, MAX_UNPACKED_BYTES)
+    yield from _streams(data, lambda data: data[:3] == b"BZh", bz2.BZ2Decompressor)
 
 
 def _xz(data: bytes) -> Iterator[bytes]:
-    if data[:6] == b"\xfd7zXZ\0" or data[:3] == b"\x5d\0\0":
-        yield lzma.LZMADecompressor().decompress(data, MAX_UNPACKED_BYTES)
+    def is_one(data: bytes) -> bool:
+        return data[:6] == b"\xfd7zXZ\0" or data[:3] == b"\x5d\0\0"
+
+    yield from _streams(data, is_one, lzma.LZMADecompressor)
 
 
 def _zipped(data: bytes) -> Iterator[bytes]:
@@ -187,16 +228,24 @@ def _tarred(data: bytes) -> Iterator[bytes]:
 
 
 def _from_base64(data: bytes) -> Iterator[bytes]:
-    for match in _BASE64.finditer(data):
-        text = re.sub(rb"\\n|[\\\r\n]", b"", match[0]).translate(bytes.maketrans(b"-_", b"+/"))
+    runs = (re.sub(rb"\\n|[\\\r\n]", b"", match[0]) for match in _BASE64.finditer(data))
+    for texts in _by_length(run.translate(bytes.maketrans(b"-_", b"+/")) for run in runs):
         for shift in range(4):  # a run may begin with letters that are not of it
-            whole = text[shift:]
-            yield base64.b64decode(whole[: len(whole) // 4 * 4])
+            size = len(texts[0]) - shift
+            end = shift + size - (size % 4 == 1)
+            filled = b"=" * (-size % 4 % 3)
+            yield b"".join(base64.b64decode(text[shift:end] + filled) for text in texts)
 
 
 def _from_hexadecimal(data: bytes) -> Iterator[bytes]:
-    for match in _HEXADECIMAL.finditer(data):
-        yield bytes.fromhex(match[0].decode())
+    for texts in _by_length(match[0] for match in _HEXADECIMAL.finditer(data)):
+        yield bytes.fromhex(b"".join(texts).decode())
+
+
+def _from_address(data: bytes) -> Iterator[bytes]:
+    """Words as they stand in an address."""
+    if b"%20" in data:
+        yield unquote_to_bytes(data)
 
 
 def _of_database(data: bytes) -> Iterator[bytes]:
@@ -225,5 +274,6 @@ _PACKINGS: Final[dict[str, Callable[[bytes], Iterator[bytes]]]] = {
     "tar": _tarred,
     "base64": _from_base64,
     "hexadecimal": _from_hexadecimal,
+    "address": _from_address,
     "SQLite": _of_database,
 }

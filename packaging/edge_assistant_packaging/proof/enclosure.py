@@ -35,6 +35,9 @@ FILE_CALLS: Final = (
     *("open", "openat", "openat2", "creat", "memfd_create", "mmap", "unlink", "unlinkat"),
     *("write", "pwrite64", "writev", "pwritev", "pwritev2", "io_uring_setup"),
     *("rename", "renameat", "renameat2", "sendfile", "copy_file_range", "splice"),
+    *("truncate", "ftruncate", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat"),
+    *("mkdir", "mkdirat", "setxattr", "lsetxattr", "fsetxattr"),
+    *("sendto", "sendmsg", "sendmmsg", "socketpair"),
 )
 
 _PREFIX: Final = "trace"

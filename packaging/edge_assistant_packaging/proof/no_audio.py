@@ -24,7 +24,8 @@ from edge_assistant_packaging.proof.written import Traced, Written
 LIMITS: Final = (
     "memory: the process's own, memfd, and what the kernel swaps out",
     "sound that was encrypted, stretched in time, or kept in pieces shorter than 0.8 s",
-    "sound in codecs that libsndfile does not decode",
+    "sound in codecs that libsndfile does not decode, in other packings than gzip, bzip2, xz, zip "
+    "and tar, or as raw samples that are not int16, float32 or uint8 at a usual rate",
     "words within a model's state; a transcript that shares no four words with the turn's own",
     "dumps of a crash: none was caused (the command line sets RLIMIT_CORE to 0)",
     "REPLY.wav is written because `converse` is told to; it is searched for sound all the same",
@@ -61,6 +62,7 @@ def prove(subject: Subject, bird: Canary) -> Proof:
         found = list(written.to_search(seen, own))
         _search(found, ran.output, home, seeker, proof)
         proof.unchecked += written.unsearchable(seen)
+        proof.unchecked += [f"the rest of {where}: it is too large" for where in seeker.cut]
         _tell(ran, said, seen, found, home, seeker, proof)
     return proof
 

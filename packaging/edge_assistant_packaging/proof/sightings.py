@@ -43,6 +43,8 @@ class Seeker:
         """Ways in which bytes were read as samples."""
         self.highest_miss = 0.0
         """The best correlation that was not a find."""
+        self.cut: list[str] = []
+        """What unpacked to more than is searched."""
 
     @property
     def phrases(self) -> int:
@@ -54,6 +56,8 @@ class Seeker:
         found: list[Sighting] = []
         for piece in unpacked(data):
             where = " > ".join((place, *piece.way))
+            if piece.is_cut:
+                self.cut.append(where)
             if not any(each.what.startswith("sound") for each in found):
                 found += self._sound(where, piece)
             if for_words and not any(each.what.startswith("words") for each in found):
