@@ -306,6 +306,14 @@ def test_wheels_for_other_machines_are_refused(
     assert caught.value.code == code
 
 
+def fault_of(path: Path) -> str | None:
+    try:
+        check_target(read(path), Target(platform="linux-x86_64", python="3.11"))
+    except ShippingError as error:
+        return error.code
+    return None
+
+
 def test_a_damaged_wheel_is_named_wherever_the_damage_is(tmp_path: Path) -> None:
     members = {"x.so": elf(X86_64, b"GLIBC_2.4"), "x.py": b"# " + b"word " * 40}
     path = write_wheel(tmp_path, "native", tag="py3-none-linux_x86_64", members=members)
@@ -313,12 +321,8 @@ def test_a_damaged_wheel_is_named_wherever_the_damage_is(tmp_path: Path) -> None
     content = [data.index(each) + at for each in members.values() for at in (0, len(each) - 1)]
     for at in (*content, *range(0, len(data), 7)):
         path.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
-        try:
-            check_target(read(path), Target(platform="linux-x86_64", python="3.11"))
-        except ShippingError as error:
-            assert error.code == "wheel-broken"
-        else:
-            assert at not in content
+        allowed = {"wheel-broken"} if at in content else {"wheel-broken", None}
+        assert fault_of(path) in allowed, at
 
 
 def test_the_wheelhouse_is_checked(stage: Stage, tmp_path: Path) -> None:

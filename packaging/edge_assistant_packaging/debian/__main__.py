@@ -14,6 +14,7 @@ from pathlib import Path
 from edge_assistant.errors import EdgeAssistantError
 from edge_assistant.store.store import default_root
 from edge_assistant_packaging.debian.package import ARCHITECTURES, Order, build, this_platform
+from edge_assistant_packaging.epoch import source_date_epoch
 from edge_assistant_packaging.staging import default_cache
 from edge_assistant_packaging.wheels import house
 from edge_assistant_packaging.wheels.target import Target
@@ -23,8 +24,8 @@ GATHERED = Path("build/deb/wheels")
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the packages and name them; the exit code."""
-    order = _order(arguments)
     try:
+        order = _order(arguments)
         if order.wheels == GATHERED:
             _gather(order)
         with tempfile.TemporaryDirectory(prefix="edge-assistant-deb-") as workspace:
@@ -63,7 +64,7 @@ def _order(arguments: list[str] | None) -> Order:
         output=given.output,
         platform=given.platform,
         revision=given.revision,
-        made_at_s=int(os.environ.get("SOURCE_DATE_EPOCH") or _committed_at_s()),
+        made_at_s=source_date_epoch() if "SOURCE_DATE_EPOCH" in os.environ else _committed_at_s(),
         maintainer=given.maintainer,
         cpu_flags=features,
     )
