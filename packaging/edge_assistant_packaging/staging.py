@@ -103,17 +103,32 @@ def stage(
     _papers(folder, parts, filled, target, made_at_s, permissive_only)
     place = folder / "sources" if with_sources else None
     missing = sources.stage(place, filled.wheels, cache, made_at_s, wheels_from)
+    warnings = tuple(report.warnings_of(parts))
+    ids = tuple(model.entry.id for model in models)
+    return _facts(folder, target, filled, made_at_s, ids, warnings, missing)
+
+
+def _facts(
+    folder: Path,
+    target: Target,
+    filled: house.House,
+    made_at_s: int,
+    models: tuple[str, ...],
+    warnings: tuple[str, ...],
+    missing_sources: tuple[str, ...],
+) -> StagedFacts:
+    """What to say of a folder that is full; its files get their modes."""
     return StagedFacts(
         folder=folder,
         version=filled.own.version,
-        platform=platform,
+        platform=target.platform,
         python=target.python,
         cpu_flags=filled.cpu_flags,
         cpu_features=" ".join(filled.cpu_features),
         made_at_s=made_at_s,
-        models=tuple(model.entry.id for model in models),
-        warnings=tuple(report.warnings_of(parts)),
-        missing_sources=missing,
+        models=models,
+        warnings=warnings,
+        missing_sources=missing_sources,
         size_bytes=_settled_size_bytes(folder),
     )
 
