@@ -222,7 +222,9 @@ def converse(root: Path, wav: Path, name: str, program: str = "edge-assistant") 
     os.chown(home, TALKER, TALKER)
     shutil.copyfile(wav, home / "user.wav")
     events = home / "events.jsonl"
-    events.unlink(missing_ok=True)
+    reply = home / "reply.wav"
+    for each in (events, reply):
+        each.unlink(missing_ok=True)
     command = (
         f"cd; exec {program} converse user.wav reply.wav --events events.jsonl --tail-s 30"
         " --set llm.temperature=0"
@@ -236,10 +238,12 @@ def converse(root: Path, wav: Path, name: str, program: str = "edge-assistant") 
         if listening_s is None and events.exists() and '"listening"' in events.read_text():
             listening_s = time.monotonic() - started_s
         time.sleep(0.02)
-    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    lines = (
+        [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
+    )
     heard = [e["text"] for e in lines if e["event"] == "transcript" and e["final"]]
     said = [e["text"] for e in lines if e["event"] == "reply"]
-    size = (home / "reply.wav").stat().st_size
+    size = reply.stat().st_size if reply.exists() else 0
     print(f"{name}: exit {process.returncode}, listening after {listening_s or -1:.2f} s")
     print(f"  heard {heard}, said {said}, reply.wav {size} bytes")
     print(
