@@ -167,6 +167,7 @@ def strays(root: Path) -> list[str]:
         name
         for name in listing(root)
         if "edge-assistant" in name
+        and not name.startswith("home/")
         and f"/{name}" not in known
         and not name.endswith("/__pycache__")
         and not (name.endswith(".pyc") and f"/{source_of(name)}" in known)
