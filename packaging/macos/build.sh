@@ -23,12 +23,15 @@ exec "$(dirname "$0")/../Resources/engine/edge-assistant" run
 START
 chmod +x "$app/Contents/MacOS/start"
 plutil -lint "$app/Contents/Info.plist"
-# From the inside out: what is signed last seals what is in it.
-find "$app/Contents/Resources" -type f \( -name '*.dylib' -o -name '*.so' \) \
-    -exec codesign --force --timestamp=none --sign "$identity" {} +
-codesign --force --options runtime --entitlements "$here/entitlements.plist" --sign "$identity" \
+# Apple notarizes nothing without its time stamp; a signature of no identity cannot have one.
+stamp=--timestamp
+[ "$identity" != - ] || stamp=--timestamp=none
+# From the inside out: what is signed last seals what is in it. A Python of python.org is a file without an ending.
+find "$app/Contents/Resources" -type f \( -name '*.dylib' -o -name '*.so' -o -name Python \) \
+    -exec codesign --force --options runtime "$stamp" --sign "$identity" {} +
+codesign --force --options runtime "$stamp" --entitlements "$here/entitlements.plist" --sign "$identity" \
     "$app/Contents/Resources/engine/edge-assistant"
-codesign --force --options runtime --entitlements "$here/entitlements.plist" --sign "$identity" "$app"
+codesign --force --options runtime "$stamp" --entitlements "$here/entitlements.plist" --sign "$identity" "$app"
 codesign --verify --deep --strict "$app"
 hdiutil create -volname "Edge Assistant" -srcfolder "$app" -ov -format UDZO \
     "$root/dist/edge-assistant-$version.dmg"

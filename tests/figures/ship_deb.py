@@ -125,6 +125,7 @@ def strays(root: Path) -> list[str]:
         name
         for name in listing(root)
         if "edge-assistant" in name
+        and not name.startswith("home/")
         and f"/{name}" not in known
         and not name.endswith("/__pycache__")
         and not (name.endswith(".pyc") and f"/{source_of(name)}" in known)
@@ -157,7 +158,8 @@ def _talk(root: Path, wav: Path, name: str) -> bool:
     talk = converse(root, wav, card=name == "card")
     print(f"{name}: {talk}")
     home = root / HOME
-    print("  in its home:", sorted(str(p.relative_to(home)) for p in home.rglob("*")))
+    files = sorted(str(p.relative_to(home)) for p in home.rglob("*") if p.is_file())
+    print("  in its home:", files)
     return talk.is_right
 
 

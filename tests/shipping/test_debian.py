@@ -11,13 +11,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from edge_assistant_packaging.debian.__main__ import main
 from edge_assistant_packaging.debian.package import Order, build
 from edge_assistant_packaging.debian.site import licence_of, python_of, spread
 from edge_assistant_packaging.errors import ShippingError
+from edge_assistant_packaging.wheels.target import CPU_FEATURES, CPU_FLAGS
 
 pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="no dpkg-deb here")
 
 MADE_AT_S = 1_700_000_000
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_same_wheels_make_the_same_bytes(tmp_path: Path) -> None:
@@ -103,6 +106,27 @@ def test_a_store_without_the_pack_is_refused(tmp_path: Path) -> None:
     given = order(tmp_path, "a", models=fresh(tmp_path / "store"))
     with pytest.raises(ShippingError, match="model-missing"):
         build(given, fresh(tmp_path / "work"))
+
+
+def test_the_command_takes_the_wheels_it_is_given(tmp_path: Path) -> None:
+    given = order(tmp_path, "a")
+    words = ["--wheels", str(given.wheels), "--no-models", "-o", str(tmp_path / "out")]
+    assert main([*words, "--platform", "linux-aarch64", "--revision", "7"]) == 0
+    (package,) = (tmp_path / "out").iterdir()
+    assert package.name == "edge-assistant_1.2.3-7_arm64.deb"
+    told("dpkg-deb", "--control", str(package), str(tmp_path / "control"))
+    assert "for flag in atomics asimdhp asimddp;" in (tmp_path / "control/preinst").read_text()
+
+
+def test_the_processor_is_asked_for_what_llama_is_compiled_for() -> None:
+    asked = {f"-DGGML_{each.replace('_', '').upper()}=ON" for each in CPU_FEATURES["linux-x86_64"]}
+    assert asked | {"-DGGML_NATIVE=OFF"} == set(CPU_FLAGS["linux-x86_64"])
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
+def test_arguments_of_make_deb_do_not_go_to_the_set_up() -> None:
+    lines = told("make", "-C", str(ROOT), "-n", "deb", "ARGS=--revision 2").splitlines()
+    assert ["--revision 2" in line for line in lines if "python" in line][-2:] == [False, True]
 
 
 def test_the_licence_is_what_the_wheel_says(tmp_path: Path) -> None:
