@@ -34,8 +34,9 @@ _NOWHERE: Final = {
     "HOME": "/nonexistent",
     "PULSE_SERVER": "unix:/nonexistent",
 }
-"""Although nothing is to be played, espeak-ng asks for a PulseAudio server: it might be one on the
-network, and libpulse might start one. So it is told of one that cannot be there."""
+"""Although nothing is to be played, espeak-ng asks for a PulseAudio server, for `--version` too: it
+might be one on the network, and libpulse might start one. So it is told of one that cannot be
+there."""
 _KEPT: Final = ("PATH", "ESPEAK_DATA_PATH", "LD_LIBRARY_PATH")
 _RATES: Final = range(8_000, 48_001)
 
@@ -52,6 +53,11 @@ class Spoken:
 
 class ChildRefused(SynthesisError):
     """The program itself said no; the message ends with its own words."""
+
+
+def environment() -> dict[str, str]:
+    """What the program gets of ours, whatever it is asked: five variables at most."""
+    return {name: os.environ[name] for name in _KEPT if name in os.environ} | _NOWHERE
 
 
 def speak(arguments: Sequence[str], text: str, *, max_s: float, token: CancelToken) -> Spoken:
@@ -98,7 +104,7 @@ def _started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={name: os.environ[name] for name in _KEPT if name in os.environ} | _NOWHERE,
+            env=environment(),
             process_group=0,
         )
     except OSError as error:

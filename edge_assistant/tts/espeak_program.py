@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_assistant.cancel import CancelToken
 from edge_assistant.errors import ModelIncompatible, ModelNotFound, SynthesisError
-from edge_assistant.tts.espeak_child import ChildRefused, Spoken, speak
+from edge_assistant.tts.espeak_child import ChildRefused, Spoken, environment, speak
 from edge_assistant.tts.harmless import harmless
 from edge_assistant.tts.protocol import SpeechChunk
 from edge_assistant.tts.sentence_ends import spoken_sentences
@@ -163,6 +163,7 @@ def program_version(program: str = PROGRAM) -> str:
     try:
         told = subprocess.run(
             [path, "--version"],
+            env=environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -182,13 +183,16 @@ def test_ctrl_c_in_the_terminal_is_not_for_the_child(tmp_path: Path) -> None:
     assert int((tmp_path / "group").read_text()) != os.getpgrp()
 
 
+@pytest.mark.parametrize(
+    "ask", [lambda path: EspeakProgramVoice("en-us", program=path), program_version]
+)
 def test_the_child_is_told_of_no_sound_server_and_nothing_else_of_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[str], object]
 ) -> None:
     monkeypatch.setenv("PULSE_SERVER", "tcp:192.0.2.1")
     monkeypatch.setenv("A_SECRET", "x")
     path = program(tmp_path, 'env > "$HERE/env"; exec "$REAL" "$@"')
-    EspeakProgramVoice("en-us", program=path)
+    ask(path)
     names = {line.partition("=")[0] for line in (tmp_path / "env").read_text().splitlines()}
     assert "PULSE_SERVER=unix:/nonexistent" in (tmp_path / "env").read_text()
     assert "A_SECRET" not in names
