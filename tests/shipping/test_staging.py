@@ -259,12 +259,13 @@ def test_a_damaged_wheel_is_named_wherever_the_damage_is(tmp_path: Path) -> None
     content = [data.index(each) + at for each in members.values() for at in (0, len(each) - 1)]
     for at in (*content, *range(0, len(data), 7)):
         path.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        code = "taken"
         try:
             check_target(read(path), Target(platform="linux-x86_64", python="3.11"))
         except ShippingError as error:
-            assert error.code == "wheel-broken"
-        else:
-            assert at not in content
+            code = error.code
+        assert code in ("taken", "wheel-broken")
+        assert code == "wheel-broken" or at not in content
 
 
 def test_the_wheelhouse_is_checked(stage: Stage, tmp_path: Path) -> None:
