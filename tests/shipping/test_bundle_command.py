@@ -159,6 +159,7 @@ def test_what_is_staged_is_what_is_told(home: Path, monkeypatch: pytest.MonkeyPa
 
     module = SimpleNamespace(stage=fill)
     monkeypatch.setitem(sys.modules, "edge_assistant_packaging.staging", module)
+    (home / ".k.bundle.abcd1234.staging" / "models").mkdir(parents=True)  # a killed one left it
     made = build("-o", "k.bundle", "--permissive-only", "--with-sources", "--build", 12, "--json")
     told: dict[str, Any] = json.loads(made.stdout)
     assert (told["version"], told["python"], told["build"]) == ("9.8.7", "3.13", 12)
