@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,9 +121,7 @@ def build(
         if asked["staging"] is not None:
             folder, facts = asked["staging"], _own_facts(asked)
         else:
-            beside = target.absolute().parent
-            made = stack.enter_context(tempfile.TemporaryDirectory(prefix=".staging-", dir=beside))
-            folder = Path(made)
+            folder = stack.enter_context(_room_for_staging(target.absolute()))
             facts, notes = _staged(folder, asked)
         built: Built = maker.build(folder, facts, target, pair, overwrite=asked["overwrite"])
     if as_json:
@@ -256,6 +257,15 @@ def _require_a_way(target: Path, secret_key: Path, asked: dict[str, Any]) -> Non
             f"{secret_key} is in {staging}, and everybody who has the bundle would have it",
             f"move it: mv {secret_key} ~/",
         )
+
+
+@contextmanager
+def _room_for_staging(target: Path) -> Iterator[Path]:
+    """A hidden folder beside the bundle, on its disk; what a killed call left there is removed."""
+    for left in target.parent.glob(f".{escape(target.name)}.????????.staging"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(".staging", f".{target.name}.", target.parent) as made:
+        yield Path(made)
 
 
 def _staged(folder: Path, asked: dict[str, Any]) -> tuple[Facts, tuple[str, ...]]:

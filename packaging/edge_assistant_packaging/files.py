@@ -102,6 +102,30 @@ def require_place(path: Path, *, overwrite: bool) -> None:
         )
 
 
+def forget_foreign(path: Path) -> None:
+    """Remove what is at a name that can be guessed, unless it is a plain file of this user's.
+
+    In a folder that others may write to, a link there would have us write to where it leads, and
+    its owner could change a file after it was checked.
+
+    Raises:
+        ShippingError: `output-unwritable`.
+    """
+    try:
+        found = path.lstat()
+        is_own = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+        if not is_own or found.st_uid != os.geteuid():
+            path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ShippingError(
+            "output-unwritable",
+            f"{path} is in the way: {error.strerror or error}",
+            "choose a folder that only you may write to",
+        ) from error
+
+
 def _unreadable(path: Path, error: OSError) -> ShippingError:
     return ShippingError(
         "file-unreadable", f"{path} cannot be read: {error.strerror}", f"try: ls -l {path}"

@@ -159,7 +159,11 @@ def read_secret(path: Path, password: str | None = None) -> KeyPair:
         raise _bad_key(str(path), "it is of a kind that is not known")
     if derivation == _SCRYPT:
         if not password:
-            raise ShippingError("key-password-needed", f"{path} is encrypted", "give its password")
+            raise ShippingError(
+                "key-password-needed",
+                f"{path} is encrypted, and no password or an empty one was given",
+                "write it into the first line of a file, and give --password-file FILE",
+            )
         stream = _stream(password, salt, operations, memory, str(path))
         box = bytes(a ^ b for a, b in zip(box, stream, strict=True))
     key_id, seed, point, checksum = box[:8], box[8:40], box[40:72], box[72:]

@@ -160,6 +160,7 @@ def test_what_is_staged_is_what_is_told(home: Path, monkeypatch: pytest.MonkeyPa
 
     module = SimpleNamespace(stage=fill)
     monkeypatch.setitem(sys.modules, "edge_assistant_packaging.staging", module)
+    (home / ".k.bundle.abcd1234.staging" / "models").mkdir(parents=True)  # a killed one left it
     words = ("--permissive-only", "--with-sources", "--build", 12, "--cpu", "armv8", "--json")
     made = build("-o", "k.bundle", *words)
     told: dict[str, Any] = json.loads(made.stdout)

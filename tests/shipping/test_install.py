@@ -30,7 +30,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    home = tmp_path / "it's a home"
+    home = tmp_path / "it's [a] h\\\u00f6me *"
     home.mkdir()
     return Machine(home)
 
@@ -159,6 +159,7 @@ def name_another(path: Path) -> None:
 DAMAGE: Final[dict[str, Callable[[Path], None]]] = {
     "wheels/more.whl": fill,
     ".hidden": fill,
+    "manifestXjson": fill,
     "a\nb": fill,
     "licences/link": link,
     "models/pipe": os.mkfifo,
@@ -185,6 +186,31 @@ def test_only_a_bundle_is_installed(machine: Machine, bundles: list[Path], tmp_p
     (bundle / "SHA256SUMS").unlink()
     assert code_of(machine.run(bundle)) == "bundle-incomplete"
     assert machine.left() == []
+
+
+def test_without_a_home_places_have_to_be_named(
+    machine: Machine, bundles: list[Path], tmp_path: Path
+) -> None:
+    """And what is installed can be removed without one."""
+    del machine.environ["HOME"]
+    place = ("--prefix", str(tmp_path / "place"))
+    assert code_of(machine.run(bundles[0], *place)) == "home-missing"
+    assert not (tmp_path / "place").exists()
+    done(machine.run(bundles[0], *place, "--bin-dir", str(tmp_path / "bin")))
+    own_copy = tmp_path / "place/current"
+    assert code_of(machine.run(own_copy, "--rollback")) == "no-previous"
+    (tmp_path / "place/mine").touch()
+    removed = machine.run(own_copy, "--uninstall")
+    done(removed)
+    assert f"kept {tmp_path / 'place'}" in removed.stdout
+    assert [each.name for each in (tmp_path / "place").iterdir()] == ["mine"]
+    assert list((tmp_path / "bin").iterdir()) == []
+
+
+def test_nobody_else_can_change_what_is_installed(machine: Machine, bundles: list[Path]) -> None:
+    done(machine.run(bundles[0], before=("sh", "-c", 'umask 000; exec "$@"', "sh")))
+    modes = (each.lstat().st_mode for each in machine.prefix.rglob("*") if not each.is_symlink())
+    assert not [mode for mode in modes if mode & 0o022]
 
 
 def test_two_at_once(machine: Machine, bundles: list[Path]) -> None:

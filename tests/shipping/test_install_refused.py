@@ -217,6 +217,8 @@ def test_the_signature_where_there_is_minisign(
         assert code_of(machine.run(bundle, "--check", "--key", str(key))) == "minisign-missing"
         pytest.skip("takes minisign")
     minisign = ["minisign", "-W", "-G", "-p", str(key), "-s", str(tmp_path / "vendor.key")]
+    for other in (key, bundle, bundle / "manifest.json"):  # not there yet, a folder, no key
+        assert code_of(machine.run(bundle, "--check", "--key", str(other))) == "key-invalid"
     subprocess.run(minisign, check=True, capture_output=True)
     assert code_of(machine.run(bundle, "--check", "--key", str(key))) == "signature-wrong"
     subprocess.run(

@@ -109,6 +109,23 @@ def test_a_newer_bundle_is_found_brought_whole_and_checked(
     assert not list(tmp_path.glob(".got*"))
 
 
+@pytest.mark.parametrize("plant", [os.symlink, os.link])
+def test_a_link_that_waits_for_what_comes_is_not_followed(
+    shop: Path, tmp_path: Path, plant: Callable[[Path, Path], None]
+) -> None:
+    """Its name follows from the catalog, so anybody who may write there can be first."""
+    asked = updater(shop, tmp_path / "state.json")
+    answer = asked.check(LINE, None)
+    assert answer.offer is not None
+    (tmp_path / "precious").write_text("precious")
+    waiting = tmp_path / f".got.bundle.{answer.offer.sha256[:16]}.part"
+    plant(tmp_path / "precious", waiting)
+    fetched = asked.fetch(answer, tmp_path / "got.bundle")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not fetched.path.is_symlink()
+    assert fetched.path.stat().st_nlink == 1
+
+
 def test_with_the_old_bundle_only_the_delta_comes(
     shop: Path, made: tuple[Built, Built], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ set -eu
 LC_ALL=C
 export LC_ALL
 unset PYTHONHOME PYTHONPATH
+umask go-w # nobody else changes what this user will run
 
 usage() {
     cat <<'END'
@@ -117,13 +118,13 @@ find_places() {
             "sudo ./install.sh --system, or without --system for you alone"
         umask 022
         prefix=${prefix:-/opt/edge-assistant} bin_dir=${bin_dir:-/usr/local/bin}
-    elif [ -z "${HOME:-}" ] && [ -z "$prefix" ]; then
+    elif [ -z "${HOME:-}" ] && needs_home; then
         die home-missing "HOME is not set" "./install.sh --prefix DIR --bin-dir DIR"
     fi
     if [ -z "$prefix" ]; then
-        prefix=${XDG_DATA_HOME:-$HOME/.local/share}/edge-assistant-app
         # From an installed version's own copy of this file: that installation is meant.
-        if [ -f "$here/complete" ]; then prefix=${here%/versions/*}; fi
+        if [ -f "$here/complete" ]; then prefix=${here%/versions/*}
+        else prefix=${XDG_DATA_HOME:-$HOME/.local/share}/edge-assistant-app; fi
     fi
     bin_dir=${bin_dir:-${HOME:-/nonexistent}/.local/bin}
     case $prefix$bin_dir in
@@ -132,6 +133,11 @@ find_places() {
     case $prefix in /*) ;; *) prefix=$PWD/$prefix ;; esac
     case $bin_dir in /*) ;; *) bin_dir=$PWD/$bin_dir ;; esac
     case $python in /*) ;; */*) python=$PWD/$python ;; esac
+}
+
+needs_home() { # some place that nobody named, and that this file does not tell by where it lies
+    if [ "$verb" = install ] && [ -z "$bin_dir" ]; then return 0; fi
+    [ -z "$prefix" ] && [ ! -f "$here/complete" ]
 }
 
 # ---- is the bundle what it says
@@ -153,7 +159,7 @@ check_bundle() {
     [ -z "$odd" ] || refuse "SHA256SUMS has a line that cannot be: $odd"
     listed=$(cut -c 67- SHA256SUMS | sort)
     found=$(find . -type f | sed 's|^\./||' |
-        grep -v -x -e SHA256SUMS -e manifest.json -e manifest.json.minisig | sort)
+        grep -v -x -F -e SHA256SUMS -e manifest.json -e manifest.json.minisig | sort)
     if [ "$listed" != "$found" ]; then
         for each in $listed; do [ -f "$each" ] || refuse "$each is missing"; done
         odd=$(first_unlisted)
@@ -180,6 +186,8 @@ first_unlisted() {
 check_signature() {
     command -v minisign >/dev/null || die minisign-missing "--key needs minisign" \
         "apt install minisign, or check the bundle with: edge-assistant bundle verify"
+    grep -q '^RW' "$key" 2>/dev/null || die key-invalid \
+        "$key is not there, or is no public key of minisign" "name the vendor's public key: --key FILE"
     minisign -V -q -p "$key" -x manifest.json.minisig -m manifest.json >&2 ||
         die signature-wrong "the manifest is not signed with the key of $key" \
             "do not install it; ask the vendor for the bundle and the key again"
@@ -286,7 +294,7 @@ open_prefix() { # with `make`, it need not be there
             "./install.sh, or name its folder: --prefix DIR"
     fi
     prefix=$(CDPATH='' cd -- "$prefix" && pwd -P) lock=$prefix/.edge-assistant.lock
-    if [ ! -f "$lock" ] && [ -n "$(find "$prefix" ! -path "$prefix" | head -n 1)" ]; then
+    if [ ! -f "$lock" ] && [ -n "$(ls -A -- "$prefix")" ]; then
         die prefix-in-use "$prefix has other things in it, and is no installation of ours" \
             "choose a folder of its own: --prefix DIR"
     fi
@@ -574,7 +582,8 @@ uninstall() {
         for each in "$prefix"/versions/*; do remove_version "$each"; done
         remove_empty_prefix
         holds_lock=''
-        say "removed $prefix"
+        if [ -d "$prefix" ]; then say "kept $prefix: there is something in it that is not ours"
+        else say "removed $prefix"; fi
     fi
     step="removing configuration and state"
     own_folders | while IFS= read -r each; do

@@ -12,7 +12,13 @@ from edge_assistant.store.progress import NoProgress, Progress
 from edge_assistant_packaging.bundle.archive import Reader
 from edge_assistant_packaging.bundle.verify import verify
 from edge_assistant_packaging.errors import ShippingError
-from edge_assistant_packaging.files import new_file, opened, read_small, require_place
+from edge_assistant_packaging.files import (
+    forget_foreign,
+    new_file,
+    opened,
+    read_small,
+    require_place,
+)
 from edge_assistant_packaging.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse
 from edge_assistant_packaging.signing import PublicKey
 from edge_assistant_packaging.signing import verify as verify_signature
@@ -153,6 +159,7 @@ class Updater:
         delta = None if have is None else _delta_from(answer.catalog, offer, have)
         came = offer if delta is None else delta
         part = output.with_name(f".{output.name}.{came.sha256[:16]}.part")
+        forget_foreign(part)
         told = progress or NoProgress()
         told.started(came.path, came.size_bytes)
         try:
