@@ -36,7 +36,7 @@ from msgspec import structs
 from edge_assistant.audio.settings import Settings as AudioSettings
 from edge_assistant.errors import ConfigError
 from edge_assistant.gpio.settings import Settings as GpioSettings
-from edge_assistant.layers import Layer, Table, is_there, merge, nested, read_file
+from edge_assistant.layers import Layer, Table, is_roots, is_there, merge, nested, read_file
 from edge_assistant.llm.settings import Settings as LlmSettings
 from edge_assistant.settings_text import to_toml
 from edge_assistant.stt.settings import Settings as SttSettings
@@ -161,7 +161,9 @@ def load(
     config = _laid(layers)
     for count, layer in enumerate(layers, 1):
         if layer.data.get("locked"):
-            _laid(layers[:count]).refuse_locked(config, *layers[count:])
+            below = [each for each in layers[:count] if each is layer or not each.is_anybodys]
+            others = [each for each in layers if each not in below]
+            _laid(below).refuse_locked(config, *others)
     return config
 
 
@@ -172,8 +174,11 @@ def locked_path() -> Path:
 
 def _files(given: Path | None, environ: Mapping[str, str]) -> list[Layer]:
     system, own = config_paths()
-    bundled = [Path(name) for name in (environ.get(BUNDLE_CONFIG),) if name]
-    layers = [read_file(each) for each in (*bundled, system) if each.is_file()]
+    layers = [read_file(each) for each in (system,) if each.is_file()]
+    bundled = Path(environ.get(BUNDLE_CONFIG) or os.devnull)
+    if bundled.is_file():  # an environment can name any file: locks hold against those of others
+        found = read_file(bundled)
+        layers.insert(0, structs.replace(found, is_anybodys=not is_roots(bundled)))
     if is_there(locked_path()):  # one that cannot be read must not count as none
         locked = read_file(locked_path())
         layers.append(structs.replace(locked, is_locked=True))

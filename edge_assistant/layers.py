@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,9 @@ class Layer(msgspec.Struct, frozen=True):
 
     is_locked: bool = False
     """Whatever it sets is locked."""
+
+    is_anybodys: bool = False
+    """Whoever starts the assistant may have written it, though it lies below the system's files."""
 
     def knows(self, path: tuple[str, ...]) -> bool:
         """Whether it sets the key at `path`."""
@@ -108,6 +112,12 @@ def is_there(path: Path) -> bool:
     except OSError:
         return True
     return True
+
+
+def is_roots(path: Path) -> bool:
+    """Whether only root can have written what is there."""
+    status = path.stat()
+    return status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _line_of(text: str, path: tuple[str, ...]) -> int:

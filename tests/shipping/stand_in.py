@@ -23,7 +23,7 @@ import threading
 import wave
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,42 @@ def to_a_daemon() -> None:
         server.listen(1)
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(f"{folder}/broker")
+
+
+def afterwards() -> None:
+    """Once the turn is over, by a child that was left behind."""
+    subprocess.Popen(
+        [sys.executable, "-c", f"import time; time.sleep(1); {INET}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def send_unconnected(call: str) -> None:
+    """To a local program, without connect."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        kind = (socket.AF_UNIX, socket.SOCK_DGRAM)
+        server, client = (stack.enter_context(socket.socket(*kind)) for _ in range(2))
+        server.bind(f"{folder}/broker")
+        if call == "sendto":
+            client.sendto(b"fetch it", f"{folder}/broker")
+        else:
+            client.sendmsg([b"fetch it"], [], 0, f"{folder}/broker")
+
+
+def answer_a_caller() -> None:
+    """A local program asks, and is told."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/here")
+        server.listen(1)
+        server.setblocking(False)
+        with suppress(BlockingIOError):
+            server.accept()
+        caller = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+        subprocess.run([sys.executable, "-c", caller, f"{folder}/here"], check=True)
+        server.accept()[0].close()
 
 
 def is_cut_off() -> bool:
@@ -230,6 +266,11 @@ BREACHES: dict[str, Callable[[Path], object]] = {
     "grandchild": lambda user: in_a_grandchild(),
     "lookup": lambda user: lookup("example.org"),
     "lookup of localhost": lambda user: lookup("localhost"),
+    "afterwards": lambda user: afterwards(),
+    "socket diagnosis": lambda user: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4).close(),
+    "sendto": lambda user: send_unconnected("sendto"),
+    "sendmsg": lambda user: send_unconnected("sendmsg"),
+    "caller": lambda user: answer_a_caller(),
     "daemon": lambda user: to_a_daemon(),
     "wav": write_wav,
     "renamed": write_renamed,

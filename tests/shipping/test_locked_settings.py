@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,26 @@ def test_no_layer_above_can_change_it(tmp_path: Path) -> None:
     assert message.startswith("environment: ")
     message = refused("`turns.listen`", overrides={"turns.listen": "wake"})
     assert message.startswith("command line: ")
+
+
+def test_a_file_that_the_environment_names_as_the_bundles_cannot_either(tmp_path: Path) -> None:
+    bundled = tmp_path / "bundled.toml"
+    environ = {"EDGE_ASSISTANT_BUNDLE_CONFIG": str(bundled)}
+    bundled.write_text("[tts]\nrate = 2.0\n", "utf-8")
+    bundled.chmod(0o666)
+    assert refused("`tts.rate`", environ=environ).startswith(f"{bundled}:2: ")
+    bundled.write_text('locked = ["turns.pause_ms"]\n[turns]\npause_ms = 101\n', "utf-8")
+    config = load(environ=environ)
+    assert config.turns.pause_ms == 101
+    assert config.locked["turns.pause_ms"] == f"{bundled}:1"
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="not root")
+def test_what_only_root_can_have_written_may(tmp_path: Path) -> None:
+    bundled = tmp_path / "bundled.toml"
+    bundled.write_text("[tts]\nrate = 2.0\n", "utf-8")
+    bundled.chmod(0o644)
+    assert load(environ={"EDGE_ASSISTANT_BUNDLE_CONFIG": str(bundled)}).tts.rate == 2.0
 
 
 def test_another_profile_cannot_either() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +83,12 @@ def test_a_turn_without_a_network_is_held(watch: str) -> None:
         ("thread", "AF_INET,"),
         ("grandchild", "AF_INET,"),
         ("lookup", "AF_"),
+        ("afterwards", "AF_INET,"),
+        ("socket diagnosis", "AF_NETLINK,"),
         ("daemon", "connected to AF_UNIX"),
+        ("sendto", "sent to AF_UNIX"),
+        ("sendmsg", "sent to AF_UNIX"),
+        ("caller", "was connected to"),
     ],
 )
 def test_a_breach_is_found_inside_and_outside(watch: str, breach: str, told: str) -> None:
@@ -90,6 +96,15 @@ def test_a_breach_is_found_inside_and_outside(watch: str, breach: str, told: str
     assert proof.verdict == "breached"
     for place in ("inside", "outside"):
         assert any(told in each for each in proof.breaches if each.startswith(place)), breach
+
+
+@pytest.mark.skipif(seccomp.available() != "", reason="no seccomp user notification")
+def test_a_program_that_goes_on_is_not_taken_for_one_that_is_over() -> None:
+    """Its next call would not be seen."""
+    listener = seccomp.Listener()
+    with subprocess.Popen(["sleep", "60"], preexec_fn=listener.install) as child:
+        assert listener.finish(0.1) == ([], False)
+        child.kill()
 
 
 @pytest.mark.usefixtures("untried")

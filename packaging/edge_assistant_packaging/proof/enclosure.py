@@ -121,7 +121,17 @@ def run(
             start_new_session=True,
         )
         output = _wait(process, pipes, longest_s)
-        seen = read_calls(Path(trace), _PREFIX) if listener is None else listener.finish()
+        seen, is_over = (
+            (read_calls(Path(trace), _PREFIX), True)
+            if listener is None
+            else listener.finish(longest_s)
+        )
+    if not is_over:
+        raise ShippingError(
+            "proof-not-run",
+            f"a program that the turn has started was not over {longest_s:.0f} s after it",
+            "`ps -ef` shows what it left behind",
+        )
     inside = namespace.parse(pipes.namespace_data) if enters else refused
     return Ran(
         exit_code=process.returncode,

@@ -1,8 +1,9 @@
 """Sees sockets where there is no strace: a seccomp filter whose questions this process answers.
 
-The filter (`SECCOMP_RET_USER_NOTIF`, Linux 5.5) is kept through fork and exec and cannot be taken
-off, so that threads and grandchildren are seen too. It sees how a socket is made and what is
-connected; it sees no files. Layouts and numbers: `linux/seccomp.h`, `linux/audit.h`.
+The filter (`SECCOMP_RET_USER_NOTIF`; that its last user has gone is told from Linux 5.9 on) is kept
+through fork and exec and cannot be taken off, so that threads and grandchildren are seen too. It
+sees how a socket is made, what is connected and what is sent to; it sees no files. Layouts and
+numbers: `linux/seccomp.h`, `linux/audit.h`.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ class _Machine(NamedTuple):
     watched: dict[int, str]
 
 
+_WATCHED: Final = (
+    *("socket", "connect", "accept", "accept4", "sendto", "sendmsg", "sendmmsg", "setns"),
+    "io_uring_setup",
+)
+_X86_64: Final = (41, 42, 43, 288, 44, 46, 307, 308, 425)
+_AARCH64: Final = (198, 203, 202, 242, 206, 211, 269, 268, 425)
 _MACHINES: Final = {
-    "x86_64": _Machine(
-        0xC000003E, 317, {41: "socket", 42: "connect", 308: "setns", 425: "io_uring_setup"}
-    ),
-    "aarch64": _Machine(
-        0xC00000B7, 277, {198: "socket", 203: "connect", 268: "setns", 425: "io_uring_setup"}
-    ),
+    "x86_64": _Machine(0xC000003E, 317, dict(zip(_X86_64, _WATCHED, strict=True))),
+    "aarch64": _Machine(0xC00000B7, 277, dict(zip(_AARCH64, _WATCHED, strict=True))),
 }
 _MACHINE: Final = _MACHINES.get(platform.machine())
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -50,9 +53,17 @@ _CONTINUE: Final = 1
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _OTHER_ABI: Final = 0x4000_0000
 """Numbers from here on are of the x32 ABI; nothing of ours is."""
+_UNASKED: Final = socket.MSG_DONTROUTE | socket.MSG_CONFIRM | socket.MSG_EOR | socket.MSG_MORE
+"""Flags of the one `sendmsg` that may not wait for an answer: it hands over the listener. They mean
+nothing to a local socket, and nobody else has use for all of them."""
 _LOOK_S: Final = 0.05
 _QUESTION: Final = struct.Struct("=QIIiIQ6Q")
 _REPLY: Final = struct.Struct("=QqiI")
+_MESSAGE: Final = struct.Struct("=QI")
+"""The beginning of a `msghdr`: where the address is, and its length."""
+_MESSAGES_STEP: Final = 64
+"""From one `mmsghdr` to the next."""
+_MOST_MESSAGES: Final = 64
 _FAMILIES: Final = {family.value: family.name for family in socket.AddressFamily}
 
 
@@ -82,17 +93,28 @@ class Listener:
         if listener < 0:
             raise OSError(ctypes.get_errno(), f"seccomp: {os.strerror(ctypes.get_errno())}")
         self._childs.sendmsg(
-            [b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener]))]
+            [b"x"],
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener]))],
+            _UNASKED,
         )
         os.close(listener)
 
-    def finish(self) -> list[Call]:
-        """Once the child has ended: what it and its children asked for."""
-        self._done.set()
+    def finish(self, longest_s: float) -> tuple[list[Call], bool]:
+        """Once the child has ended: what it and its children asked for.
+
+        Args:
+            longest_s: so long a child that it left behind is waited for.
+
+        Returns:
+            The calls, and whether all are gone that could make more of them.
+        """
         self._childs.close()
+        self._thread.join(longest_s)
+        is_over = not self._thread.is_alive()
+        self._done.set()
         self._thread.join()
         self._ours.close()
-        return self._calls
+        return self._calls, is_over
 
     def _serve(self) -> None:
         while not select.select([self._ours], [], [], _LOOK_S)[0]:
@@ -145,19 +167,24 @@ def available() -> str:
     with open(read_end, "rb") as reader:  # noqa: PTH123 - a descriptor
         reason = reader.read().decode()
     os.waitpid(pid, 0)
-    child.finish()
+    child.finish(_LOOK_S)
     return reason
 
 
 def _filter(machine: _Machine) -> ctypes.Array[ctypes.c_char]:
     """Another architecture, another ABI or a watched number: ask. Anything else: allow."""
     numbers = list(machine.watched)
+    count = len(numbers)
+    (sendmsg,) = (number for number, name in machine.watched.items() if name == "sendmsg")
     steps = [
         (_LOAD, 0, 0, 4),
-        (_IF_EQUAL, 0, len(numbers) + 3, machine.audit),
+        (_IF_EQUAL, 0, count + 6, machine.audit),
         (_LOAD, 0, 0, 0),
-        (_IF_AT_LEAST, len(numbers) + 1, 0, _OTHER_ABI),
-        *((_IF_EQUAL, len(numbers) - index, 0, number) for index, number in enumerate(numbers)),
+        (_IF_AT_LEAST, count + 4, 0, _OTHER_ABI),
+        (_IF_EQUAL, 0, 2, sendmsg),
+        (_LOAD, 0, 0, 32),  # its flags
+        (_IF_EQUAL, count, count + 1, _UNASKED),
+        *((_IF_EQUAL, count - index, 0, number) for index, number in enumerate(numbers)),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _ASK),
     ]
@@ -176,16 +203,40 @@ def _call(pid: int, number: int, audit: int, arguments: list[int]) -> Call:
         text = f"{family}, {arguments[1]}, {arguments[2]}"
     elif name == "connect":
         text, result = _address(pid, arguments[1], arguments[2])
+    elif name.startswith("send"):
+        text, result = _destination(pid, name, arguments)
     return Call(thread=pid, at_s=time.monotonic(), name=name, arguments=text, result=result)
 
 
-def _address(pid: int, where: int, size_bytes: int) -> tuple[str, str]:
-    """What a thread connects to, read from its memory; and whether that is there to answer."""
+def _destination(pid: int, name: str, arguments: list[int]) -> tuple[str, str]:
+    """Of what is sent without a connection; the first one of several."""
+    if name == "sendto":
+        addresses = [(arguments[4], arguments[5] & 0xFFFF_FFFF)]
+    else:
+        count = min(arguments[2], _MOST_MESSAGES) if name == "sendmmsg" else 1
+        raw = _read(pid, arguments[1], (count - 1) * _MESSAGES_STEP + _MESSAGE.size)
+        starts = range(0, len(raw) - _MESSAGE.size + 1, _MESSAGES_STEP)
+        addresses = [_MESSAGE.unpack_from(raw, start) for start in starts]
+    for where, size_bytes in addresses:
+        if where and size_bytes:
+            return _address(pid, where, size_bytes)
+    return "0", "0"
+
+
+def _read(pid: int, where: int, size_bytes: int) -> bytes:
+    """A thread's memory; nothing where it may not be read."""
     try:
         with open(f"/proc/{pid}/mem", "rb") as memory:  # noqa: PTH123
             memory.seek(where)
-            raw = memory.read(min(size_bytes, 128))
-    except OSError:
+            return memory.read(size_bytes)
+    except (OSError, ValueError):
+        return b""
+
+
+def _address(pid: int, where: int, size_bytes: int) -> tuple[str, str]:
+    """Where a thread sends or connects to; and whether that is there to answer."""
+    raw = _read(pid, where, min(size_bytes, 128))
+    if not raw:
         return "0, {sa_family=AF_UNREADABLE}", "0"
     family = _FAMILIES.get(int.from_bytes(raw[:2], "little"), "AF_UNKNOWN")
     if family != "AF_UNIX":

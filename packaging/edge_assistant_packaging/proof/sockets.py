@@ -14,8 +14,11 @@ LOCAL_FAMILIES: Final = frozenset({"AF_UNIX", "AF_LOCAL", "AF_ALG"})
 it is connected: the program at the other end may have a network."""
 
 _NETLINK: Final = frozenset({"AF_NETLINK", "AF_ROUTE"})
-_NETLINK_OF_THE_NETWORK: Final = ("NETLINK_ROUTE", "0", "NETLINK_SOCK_DIAG", "NETLINK_INET_DIAG")
-"""Asking for interfaces and addresses is the first step of a lookup and of nothing else here."""
+_NETLINK_OF_THE_NETWORK: Final = frozenset(
+    {"NETLINK_ROUTE", "0", "NETLINK_SOCK_DIAG", "NETLINK_INET_DIAG", "4"}
+)
+"""By name, or by the number that seccomp sees. Asking for interfaces and addresses is the first
+step of a lookup and of nothing else here."""
 
 LOOKUP_FILES: Final = frozenset(
     {"/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf"}
@@ -82,6 +85,8 @@ def _breaches(calls: Sequence[Call], lookup_files: Iterable[str]) -> list[str]:
             call.arguments
         ):
             what = f"sent to {_target(call)}" if not call.failed else ""
+        elif call.name in ("accept", "accept4") and not call.failed:
+            what = "was connected to by another program"
         elif call.name == "io_uring_setup" and not call.failed:
             what = "set up io_uring, through which sockets are made unseen"
         elif call.name in ("setns", "foreign_abi"):
