@@ -15,7 +15,7 @@ from edge_assistant_packaging.debian.__main__ import main
 from edge_assistant_packaging.debian.package import Order, build
 from edge_assistant_packaging.debian.site import licence_of, python_of, spread
 from edge_assistant_packaging.errors import ShippingError
-from edge_assistant_packaging.wheels.target import CPU_FEATURES, CPU_FLAGS
+from edge_assistant_packaging.wheels.target import CPUS
 
 pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="no dpkg-deb here")
 
@@ -111,16 +111,19 @@ def test_a_store_without_the_pack_is_refused(tmp_path: Path) -> None:
 def test_the_command_takes_the_wheels_it_is_given(tmp_path: Path) -> None:
     given = order(tmp_path, "a")
     words = ["--wheels", str(given.wheels), "--no-models", "-o", str(tmp_path / "out")]
-    assert main([*words, "--platform", "linux-aarch64", "--revision", "7"]) == 0
+    words += ["--platform", "linux-aarch64", "--cpu", "armv8.2-dotprod"]
+    assert main([*words, "--revision", "7"]) == 0
     (package,) = (tmp_path / "out").iterdir()
     assert package.name == "edge-assistant_1.2.3-7_arm64.deb"
     told("dpkg-deb", "--control", str(package), str(tmp_path / "control"))
     assert "for flag in atomics asimdhp asimddp;" in (tmp_path / "control/preinst").read_text()
+    assert main([*words, "--cpu", "x86-64-v3"]) == 1  # of another platform
 
 
 def test_the_processor_is_asked_for_what_llama_is_compiled_for() -> None:
-    asked = {f"-DGGML_{each.replace('_', '').upper()}=ON" for each in CPU_FEATURES["linux-x86_64"]}
-    assert asked | {"-DGGML_NATIVE=OFF"} == set(CPU_FLAGS["linux-x86_64"])
+    for cpu in CPUS["linux-x86_64"].values():
+        asked = {f"-DGGML_{each.replace('_', '').upper()}=ON" for each in cpu.features}
+        assert asked | {"-DGGML_NATIVE=OFF"} == set(cpu.flags)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make here")

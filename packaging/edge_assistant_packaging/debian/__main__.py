@@ -24,10 +24,12 @@ GATHERED = Path("build/deb/wheels")
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the packages and name them; the exit code."""
+    given = _arguments().parse_args(arguments)
     try:
-        order = _order(arguments)
+        target = Target(platform=given.platform, cpu=given.cpu)
+        order = _order(given, target)
         if order.wheels == GATHERED:
-            _gather(order)
+            _gather(order, target)
         with tempfile.TemporaryDirectory(prefix="edge-assistant-deb-") as workspace:
             for path in build(order, Path(workspace)):
                 print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
@@ -37,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _order(arguments: list[str] | None) -> Order:
+def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make deb", description=__doc__)
     parser.add_argument(
         "--wheels",
@@ -52,10 +54,14 @@ def _order(arguments: list[str] | None) -> Order:
     parser.add_argument("-o", "--output", type=Path, default=Path("dist"))
     parser.add_argument("--platform", choices=sorted(ARCHITECTURES), default=this_platform())
     parser.add_argument("--revision", type=int, default=1)
+    parser.add_argument("--cpu", help="which processors llama.cpp is compiled for")
     parser.add_argument("--cpu-flags", help="what the llama.cpp of the wheels needs of a processor")
     parser.add_argument("--maintainer", default="Edge Assistant <edge-assistant@localhost>")
-    given = parser.parse_args(arguments)
-    features = Target(platform=given.platform).processor.features
+    return parser
+
+
+def _order(given: argparse.Namespace, target: Target) -> Order:
+    features = target.processor.features
     if given.cpu_flags is not None:
         features = tuple(given.cpu_flags.split())
     return Order(
@@ -70,14 +76,14 @@ def _order(arguments: list[str] | None) -> Order:
     )
 
 
-def _gather(order: Order) -> None:
+def _gather(order: Order, target: Target) -> None:
     """The wheels of this checkout as it is now, and of all that it needs, as for a bundle."""
     order.wheels.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".wheels-", dir=order.wheels.parent) as draft:
         filled = Path(draft) / "wheels"
         house.fill(
             filled,
-            Target(platform=order.platform),
+            target,
             cache=default_cache(),
             made_at_s=order.made_at_s,
             wheels_from=None,
