@@ -1,11 +1,12 @@
-"""Pulls the microphone out of a running assistant, and listens to what its loudspeaker says.
+"""Lets things go wrong under a running assistant, and listens to what its loudspeaker says.
 
     python -m tests.figures.ship_notices
 
-Needs PulseAudio and PortAudio, as the tests of `tests/device` do. A real card and a real assistant
-run against a sound server without hardware (its engines are the stand-ins of the tests: recordings
-need none). Ends with 1 unless the loudspeaker says in German that the microphone is gone while it
-is gone, and that it is back once it is.
+Needs PulseAudio and PortAudio, as the tests of `tests/device` do, and the starter pack. A real card
+and a real assistant run against a sound server without hardware (its engines are the stand-ins of
+the tests: recordings need none). Ends with 1 unless the loudspeaker says in German that the
+microphone is gone while it is gone, and that it is back once it is; and unless `run --service` with
+its own engines says that it is out of order when its floor fails (a planted error), and ends.
 """
 
 from __future__ import annotations
@@ -21,16 +22,34 @@ from typing import Final
 
 import numpy as np
 
+from edge_assistant.store.store import default_root
 from tests.device.sound_server import SoundServer
 
 LANGUAGE: Final = "de"
 LIMIT_S: Final = 30.0
 
+FAILING: Final = """
+import sys, time
+from edge_assistant.cli.main import main
+from edge_assistant.pipeline import conductor
+step, begun_s = conductor.step, []
+def failing(*arguments):
+    begun_s.append(time.monotonic())
+    if begun_s[-1] - begun_s[0] > 3.0:
+        raise RuntimeError("planted")
+    return step(*arguments)
+conductor.step = failing
+sys.argv = ["edge-assistant", "run", "--service", "--set", "turns.notices=recorded"]
+main()
+"""
+"""A service whose floor fails 3 s after its first fact."""
+
 
 def main() -> int:
     """Start the sound server, and the rest as its child: PortAudio reads the environment."""
     if "SOUND_SERVER_FOLDER" in os.environ:
-        return converse(SoundServer(Path(os.environ["SOUND_SERVER_FOLDER"])))
+        failed = converse(SoundServer(Path(os.environ["SOUND_SERVER_FOLDER"])))
+        return give_up() or failed
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         server = SoundServer(Path(folder))
         server.prepare()
@@ -38,6 +57,7 @@ def main() -> int:
         try:
             command = [sys.executable, "-m", "tests.figures.ship_notices"]
             patient = server.environment | {"PULSE_LATENCY_MSEC": "120"}  # of a busy machine
+            patient |= {"EDGE_ASSISTANT_MODELS_DIR": str(default_root())}
             return subprocess.run(command, env=patient, timeout=180).returncode
         finally:
             server.kill()
@@ -141,6 +161,28 @@ def converse(server: SoundServer) -> int:
             print({key: event.get(key) for key in ("t", "event", "code", "heard", "outcome")})
     print(assistant.statistics())
     return 0 if is_told and is_told_back else 1
+
+
+def give_up() -> int:
+    from edge_assistant.notices.recordings import recording
+
+    loudspeaker = Loudspeaker()
+    with tempfile.TemporaryDirectory() as folder:
+        environ = os.environ | {"RUNTIME_DIRECTORY": folder}
+        service = subprocess.Popen(
+            [sys.executable, "-c", FAILING], env=environ, stderr=subprocess.PIPE, text=True
+        )
+        assert service.stderr is not None
+        said, failed_s = list[str](), 0.0
+        for line in service.stderr:
+            said.append(line.rstrip())
+            failed_s = time.monotonic() if "floor-failed" in line else failed_s
+        code = service.wait(LIMIT_S)
+    ended_s = time.monotonic() - failed_s
+    is_told = loudspeaker.wait_for(recording("out_of_order", "en"), failed_s, "it is out of order")
+    loudspeaker.close()
+    print(f"the service ended with {code}, {ended_s:.1f} s after it had failed:", *said, sep="\n  ")
+    return 0 if is_told and failed_s and code else 1
 
 
 if __name__ == "__main__":
