@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -152,6 +154,8 @@ def catalog(
     as_json: bool,
 ) -> None:
     """The vendor's side: list all bundles and deltas in FOLDER in a signed updates.json."""
+    if math.isnan(days):  # which is in every range
+        raise click.UsageError("--days nan: write a number.")
     pair = key_pair(secret_key, password_file)
     published = shipping("updates.publish").publish(
         folder,
@@ -234,7 +238,7 @@ def _line(asked: dict[str, Any], installed: Installed | None) -> Line:
 
 def _floor(text: str) -> tuple[Line, int]:
     parts = text.split(":")
-    if len(parts) != 4 or not parts[3].isascii() or not parts[3].isdigit():
+    if len(parts) != 4 or not re.fullmatch("[0-9]{1,10}", parts[3]):
         raise click.UsageError(f"--floor {text}: write NAME:PLATFORM:PROFILE:BUILD.")
     line: Line = shipping("updates.catalog").Line(
         name=parts[0], platform=parts[1], profile=parts[2]

@@ -121,10 +121,12 @@ def check(manifest: Manifest) -> None:
     words = (manifest.name, manifest.version, manifest.profile)
     if not all(type(each) is str and is_word(each) for each in words):
         raise ValueError(f"a name, version or profile that is none: {words}")
-    if not _PYTHON.fullmatch(manifest.python) or not _LINE.fullmatch(manifest.cpu_flags):
-        raise ValueError("python or cpu_flags are not what they should be")
+    if not _PYTHON.fullmatch(manifest.python):
+        raise ValueError(f"the Python {manifest.python!r} (it is written as 3.11)")
+    if not _LINE.fullmatch(manifest.cpu_flags):
+        raise ValueError("the cpu_flags, which are one line of ASCII")
     if not _FEATURES.fullmatch(manifest.cpu_features) or len(manifest.cpu_features) > 200:
-        raise ValueError("cpu_features are no words of /proc/cpuinfo")
+        raise ValueError("the cpu_features, which are words of /proc/cpuinfo")
     if manifest.platform not in PLATFORMS:
         raise ValueError(f"the platform {manifest.platform!r}, not one of {', '.join(PLATFORMS)}")
     numbers = (manifest.build, manifest.made_at_s, *(each.size_bytes for each in manifest.files))

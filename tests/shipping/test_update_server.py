@@ -176,10 +176,33 @@ def test_a_redirect_within_the_server_is_followed(
 
 @pytest.mark.parametrize(
     "place",
-    ["ftp://host/x", "https://", "https://a:b@host/x", "https://host/x?y", "file:///etc", "/none"],
+    [
+        "ftp://host/x",
+        "https://",
+        "https://a:b@host/x",
+        "https://host/x?y",
+        "file:///etc",
+        "/none",
+        "~none/x",
+    ],
 )
 def test_a_place_that_is_none_is_refused(place: str) -> None:
     assert refused(lambda: open_source(place)) == "update-source-unfit"
+
+
+def test_a_redirect_to_what_is_no_name_is_refused(host: Host, tmp_path: Path) -> None:
+    """One that the library below finds out only when it is asked."""
+    host.routes[f"/u/{CATALOG}"] = redirect("https://a..b/")
+    assert refused(lambda: fetch(host, tmp_path)) == "update-address-refused"
+
+
+@pytest.mark.parametrize(
+    "words", [("--days", "nan"), ("--floor", f"kiosk:linux-x86_64:kiosk:{'9' * 5000}")]
+)
+def test_a_number_that_is_none_is_wrong_usage(tmp_path: Path, words: tuple[str, str]) -> None:
+    done = run(tmp_path, "bundle", "keygen", "--no-password", "-s", "k.key")
+    done = run(tmp_path, "update", "catalog", ".", "-s", "k.key", *words)
+    assert (done.returncode, "Usage:" in done.stderr) == (2, True), done.stderr
 
 
 def run(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -227,5 +227,5 @@ def _chunks(content: Path | bytes) -> Iterator[bytes]:
 
 def _unfit(why: str) -> ShippingError:
     return ShippingError(
-        "staging-unfit", f"this folder cannot become a bundle: {why}", "stage it again"
+        "staging-unfit", f"this cannot become a bundle: {why}", "mend that, and build it again"
     )

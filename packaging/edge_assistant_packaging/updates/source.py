@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -54,7 +54,9 @@ def open_source(place: str, policy: NetworkPolicy | None = None) -> Source:
         ShippingError: `update-source-unfit`.
     """
     if "://" not in place:
-        folder = Path(place).expanduser()
+        folder = Path(place)
+        with suppress(RuntimeError):  # `~name`, and there is nobody of that name
+            folder = folder.expanduser()
         if not folder.is_dir():
             raise ShippingError(
                 "update-source-unfit",
@@ -151,6 +153,8 @@ def _as_ours(url: str) -> Iterator[None]:
         if error.code in ("hash-mismatch", "size-mismatch"):
             raise _wrong(f"{url}: {error.message}") from error
         raise ShippingError(f"update-{error.code}", error.message, _HINT) from error
+    except ValueError as error:  # urllib3's, of a host that is no name: ours, or a redirect's
+        raise ShippingError("update-address-refused", f"{url}: {error}"[:300], _HINT) from error
     except OSError as error:
         raise ShippingError(
             "output-unwritable", f"what comes from {url} cannot be kept: {error}", "see: df -h"
