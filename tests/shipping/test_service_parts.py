@@ -272,6 +272,11 @@ logging.getLogger("edge_assistant").debug("the secret word")
 logging.getLogger("edge_assistant").warning("told")
 def fail():
     raise ValueError("the secret word")
+try:
+    fail()
+except ValueError:
+    logging.getLogger("edge_assistant").exception("%s failed", "a listener")
+ctypes.CFUNCTYPE(None)(fail)()  # as native code calls back
 thread = threading.Thread(target=fail, name="engine")
 thread.start()
 thread.join()
@@ -283,5 +288,8 @@ fail()
     assert done.returncode == 1
     assert "secret" not in done.stdout + done.stderr
     assert "WARNING:edge_assistant:told" in done.stderr
+    assert "ERROR:edge_assistant:a listener failed: ValueError" in done.stderr
+    assert "ignored: ValueError" in done.stderr
+    assert "Traceback" not in done.stderr
     assert "thread engine ended by ValueError" in done.stderr
     assert "ended by ValueError" in done.stderr.splitlines()[-1]
