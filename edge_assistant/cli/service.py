@@ -18,7 +18,7 @@ from edge_assistant.notices.phrases import phrase
 from edge_assistant.service.notify import Notifier, watchdog_interval_s
 from edge_assistant.service.privacy import keep_words_out_of_the_log, make_undumpable
 from edge_assistant.service.safe import safe
-from edge_assistant.service.starts import HEALTHY_S, MAX_UNCLEAN, Starts, default_path
+from edge_assistant.service.starts import HEALTHY_S, LOAD_S, MAX_UNCLEAN, Starts, default_path
 from edge_assistant.service.watchdog import FrameWatchdog
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 _CARD_RETRY_S: Final = 2.0
 _CARD_PATIENCE_US: Final = 60_000_000
-"""Longest that one look for the card may take; the unit's TimeoutStartSec counts from the last."""
+"""Longest that one look for the card may take."""
+_LOAD_PATIENCE: Final = f"EXTEND_TIMEOUT_USEC={LOAD_S * 1e6:.0f}"
+"""Counts from when it is sent; without it, what loads longer than TimeoutStartSec never listens."""
+_LOST: Final = ("microphone-lost", "loudspeaker-lost", "sound-lost")
 
 
 def serve(config: Config, events: Path | None, reload: Callable[[], Config]) -> None:
@@ -41,7 +44,7 @@ def serve(config: Config, events: Path | None, reload: Callable[[], Config]) -> 
     make_undumpable()
     keep_words_out_of_the_log()
     notifier = Notifier.from_environ()
-    notifier.status("loading")
+    notifier.status("loading", _LOAD_PATIENCE)
     starts = Starts(default_path())
     deaths = starts.begin()
     try:
@@ -67,13 +70,21 @@ def _converse(
         config = safe(config, Store.default())
         note(f"safe mode: {deaths} starts have crashed, so this one is with small models")
     card = _wait_for_card(config.audio, notifier)
+    starts.loading()
+    notifier.status("loading", _LOAD_PATIENCE)
     wants_reload, mood = threading.Event(), "listening, in safe mode" if is_safe else "listening"
+    lost, was_lost = threading.Event(), False
     log = EventLog(events)
 
     def tell(event: Mapping[str, Any]) -> None:
         _tell(event, notifier, mood)
+        if event["event"] == "device_back":
+            lost.clear()
+        elif event["event"] == "error" and event["code"] in _LOST:
+            lost.set()
 
     with on_hangup(wants_reload.set), running(config, card, events, tell, log=log) as assistant:
+        starts.ready()
         if is_safe:
             log.emit("safe_mode", 0, crashes=deaths)
             with suppress(PipelineError):
@@ -84,6 +95,9 @@ def _converse(
                 if time.monotonic() >= healthy_at_s:
                     starts.healthy()
                     healthy_at_s = float("inf")
+                if lost.is_set() is not was_lost:
+                    was_lost = not was_lost
+                    starts.without_sound(was_lost)
                 if wants_reload.is_set():
                     wants_reload.clear()
                     change_models(assistant, reload)

@@ -46,10 +46,16 @@ def panel(
         return
     with ExitStack() as stack:
         lamps = _open(settings, stack, press, release, stop, is_push)
-        thread = threading.Thread(target=_show, args=(events, lamps), name="gpio", daemon=True)
+        lock = threading.Lock()
+        arguments = (events, lamps, lock)
+        thread = threading.Thread(target=_show, args=arguments, name="gpio", daemon=True)
         thread.start()
-        yield
-        thread.join(_LAST_EVENTS_S)  # so that the lamps are dark, and not closed under its hands
+        try:
+            yield
+            thread.join(_LAST_EVENTS_S)  # so that the lamps are dark
+        finally:  # after a signal, events come while the assistant is stopped, when this has ended
+            with lock:
+                lamps.clear()
 
 
 def _open(
@@ -90,13 +96,21 @@ def _open(
     return lamps
 
 
-def _show(events: Iterable[Mapping[str, Any]], lamps: Mapping[Shown, Any]) -> None:
+def _show(
+    events: Iterable[Mapping[str, Any]], lamps: Mapping[Shown, Any], lock: threading.Lock
+) -> None:
     watcher, before = Watcher(), Shown.OFF
     for event in events:
         shown = watcher.see(event)
-        if shown is before:
-            continue
+        if shown is not before:
+            _light(shown, lamps, lock)
         before = shown
+    _light(Shown.OFF, lamps, lock)
+
+
+def _light(shown: Shown, lamps: Mapping[Shown, Any], lock: threading.Lock) -> None:
+    """Those of `lamps` that are not closed yet."""
+    with lock:
         for state, lamp in lamps.items():
             if state is not shown:
                 lamp.off()
@@ -104,5 +118,3 @@ def _show(events: Iterable[Mapping[str, Any]], lamps: Mapping[Shown, Any]) -> No
                 lamp.blink(BLINK_S, BLINK_S)
             else:
                 lamp.on()
-    for lamp in lamps.values():
-        lamp.off()

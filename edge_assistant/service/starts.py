@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -19,12 +20,15 @@ _LOGGER: Final = logging.getLogger(__name__)
 MAX_UNCLEAN: Final = 3
 """So many deaths within `WITHIN_S` are a loop: the next start is the safe one."""
 
-WITHIN_S: Final = 300.0
-"""A death longer ago than this says nothing about now. The slowest loop of our unit that is worth
-the name (load 20 s, hang 30 s until the watchdog, wait 5 to 30 s) dies three times in it."""
+WITHIN_S: Final = 1800.0
+"""A death longer ago than this says nothing about now. Long enough for the slowest loop: one that
+listens for just less than `HEALTHY_S` each time, or loads for `LOAD_S` and is ended."""
 
 HEALTHY_S: Final = 300.0
 """Having listened for so long, all earlier deaths are forgotten."""
+
+LOAD_S: Final = 600.0
+"""Models may take so long to load: gigabytes, read twice from a slow card the first time."""
 
 _MAX_BYTES: Final = 4096
 
@@ -66,6 +70,7 @@ class Starts:
         self._path = path
         self._now_s = now_s
         self._book = _Book()
+        self._ready_by_s = math.inf
 
     def begin(self) -> int:
         """Note this start; how many before it died within `WITHIN_S`."""
@@ -76,13 +81,27 @@ class Starts:
         self._write(_Book(unclean_s=recent_s[-MAX_UNCLEAN:], is_running=True))
         return len(recent_s)
 
+    def loading(self) -> None:
+        """Models are loaded from now on: who ends this run after `LOAD_S` has lost patience."""
+        self._ready_by_s = self._now_s() + LOAD_S
+
+    def ready(self) -> None:
+        """It listens."""
+        self._ready_by_s = math.inf
+
     def healthy(self) -> None:
         """This run has listened for `HEALTHY_S`: what was before it is forgotten."""
-        self._write(_Book(is_running=True))
+        self._write(_Book(is_running=self._book.is_running))
+
+    def without_sound(self, is_lost: bool) -> None:
+        """A sound device is lost, or back: without one the watchdog ends this run, and that is no
+        crash."""
+        self._write(_Book(unclean_s=self._book.unclean_s, is_running=not is_lost))
 
     def ended(self) -> None:
         """This run ends as somebody wants it to, or for want of a sound device."""
-        self._write(_Book(unclean_s=self._book.unclean_s))
+        if self._now_s() < self._ready_by_s:
+            self._write(_Book(unclean_s=self._book.unclean_s))
 
     def _read(self) -> _Book:
         try:

@@ -35,6 +35,10 @@ LONGEST_S: Final = 28.0
 MIN_FRAMES: Final = SAMPLE_RATE
 """Shorter audio is padded with silence behind; whisper.cpp refuses what is below 0.1 s."""
 
+_TOO_SHORT_FRAMES: Final = SAMPLE_RATE // 20
+"""whisper.cpp takes its spectrum, drops the words before, and leaves it at that. Of less than 201
+it would read beyond the end."""
+
 MAX_AUDIO_CTX: Final = 1500
 """Encoder positions of the full 30 s window, 20 ms each."""
 
@@ -121,6 +125,14 @@ class WhisperCppRecognizer:
         """Use this many threads from the next pass on, unless the settings name a number."""
         if not self._is_fixed:
             self._num_threads = num_threads
+
+    def forget(self) -> None:
+        """Drop the last words, and the spectrum of their sound, which whisper.cpp keeps until it
+        hears more. What it computed of them stays as numbers until then."""
+        if self._context is None:
+            return
+        silence = np.zeros(_TOO_SHORT_FRAMES, dtype=np.float32)
+        _binding().whisper_full(self._context, self._params(1.0), silence, len(silence))
 
     def close(self) -> None:
         """Give the memory back; calling it twice is fine."""

@@ -12,6 +12,7 @@ import pytest
 from edge_assistant.audio.format import SAMPLE_RATE
 from edge_assistant.cancel import CancelToken, TurnCancelled
 from edge_assistant.errors import ModelCorrupt, ModelNotFound
+from edge_assistant.stt.protocol import Forgetful
 from edge_assistant.stt.whispercpp import WhisperCppRecognizer, audio_ctx
 from tests.engines.sounds import white_noise
 from tests.engines.whisper_file import word, write_scripted_whisper
@@ -48,6 +49,17 @@ class TestText:
         assert transcript.text == "beef babe"
         assert [(each.start_s, each.end_s) for each in transcript.segments] == [(0.0, 2.0)]
         assert transcript.language == "en"
+
+    def test_forgets_what_it_said_last(self, tmp_path: Path) -> None:
+        recognizer = build(tmp_path, [word("beef"), word(" "), word("babe")])
+        assert isinstance(recognizer, Forgetful)
+        recognizer.transcribe(SOUND, CancelToken())
+        assert recognizer._believable_text()[0] == "beef babe"
+        recognizer.forget()
+        assert recognizer._believable_text()[0] == ""
+        assert recognizer.transcribe(SOUND, CancelToken()).text == "beef babe"
+        recognizer.close()
+        recognizer.forget()
 
     def test_a_loop_is_no_text(self, tmp_path: Path) -> None:
         recognizer = build(tmp_path, [], then=word("beef"))

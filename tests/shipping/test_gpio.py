@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from itertools import chain
+from queue import SimpleQueue
 
 import gpiozero
 import pytest
@@ -128,6 +130,23 @@ def test_lamps_to_the_supply_are_dark_at_a_high_level(board: MockFactory) -> Non
         pass
     levels = [state.state for state in board.pin(5).states]
     assert levels[-2:] == [False, True]
+
+
+def test_events_after_a_signal_touch_no_closed_lamp(
+    board: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal leaves the panel first, and the assistant tells of its end after that."""
+    failed: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    told: SimpleQueue[str] = SimpleQueue()
+    events = ({"event": name, "code": "x"} for name in iter(told.get, "end"))
+    with suppress(SystemExit), panel(PINS, events, print, print, print, is_push=False):
+        (thread,) = (each for each in threading.enumerate() if each.name == "gpio")
+        raise SystemExit(143)
+    for name in ("listening", "error", "closed", "end"):
+        told.put(name)
+    thread.join(10)
+    assert not failed
 
 
 def test_without_pins_gpiozero_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import pytest
 from edge_assistant.config import Config, load_profile
 from edge_assistant.service.notify import Notifier, watchdog_interval_s
 from edge_assistant.service.safe import safe
-from edge_assistant.service.starts import MAX_UNCLEAN, WITHIN_S, Starts
+from edge_assistant.service.starts import HEALTHY_S, LOAD_S, MAX_UNCLEAN, WITHIN_S, Starts
 from edge_assistant.service.watchdog import FrameWatchdog
 from edge_assistant.store.catalog import Catalog
 from edge_assistant.store.store import Store
@@ -135,6 +135,50 @@ def test_old_deaths_say_nothing(machine: Machine) -> None:
     assert machine.process().begin() == 1  # noticed only now
 
 
+@pytest.mark.parametrize("life_s", [5.0, 200.0, HEALTHY_S, LOAD_S + 60.0])
+def test_a_slow_loop_is_a_loop(machine: Machine, life_s: float) -> None:
+    """It dies before it was healthy, or is ended because it loads for too long."""
+    deaths = []
+    for _ in range(MAX_UNCLEAN + 2):
+        deaths.append(machine.process().begin())
+        machine.now_s += life_s
+    assert max(deaths) >= MAX_UNCLEAN
+
+
+def test_who_is_ended_while_it_loads_may_have_been_told_to_or_have_taken_too_long(
+    machine: Machine,
+) -> None:
+    for load_s, deaths in ((LOAD_S - 1, 0), (LOAD_S, 1), (LOAD_S + 60, 2)):
+        process = machine.process()
+        process.begin()
+        process.loading()
+        machine.now_s += load_s
+        process.ended()
+        last = machine.process()
+        assert last.begin() == deaths
+        last.ended()
+    process = machine.process()
+    process.begin()
+    process.loading()
+    process.ready()
+    machine.now_s += LOAD_S
+    process.ended()
+    assert machine.process().begin() == 2
+
+
+def test_who_is_ended_for_want_of_a_microphone_has_not_crashed(machine: Machine) -> None:
+    process = machine.process()
+    process.begin()
+    process.without_sound(True)
+    process.healthy()
+    assert machine.process().begin() == 0
+    process = machine.process()
+    assert process.begin() == 1
+    process.without_sound(True)
+    process.without_sound(False)
+    assert machine.process().begin() == 2
+
+
 def test_having_been_healthy_clears_the_book(machine: Machine) -> None:
     for _ in range(MAX_UNCLEAN):
         machine.process().begin()
@@ -225,6 +269,11 @@ logging.getLogger("edge_assistant").debug("the secret word")
 logging.getLogger("edge_assistant").warning("told")
 def fail():
     raise ValueError("the secret word")
+try:
+    fail()
+except ValueError:
+    logging.getLogger("edge_assistant").exception("%s failed", "a listener")
+ctypes.CFUNCTYPE(None)(fail)()  # as native code calls back
 thread = threading.Thread(target=fail, name="engine")
 thread.start()
 thread.join()
@@ -236,5 +285,8 @@ fail()
     assert done.returncode == 1
     assert "secret" not in done.stdout + done.stderr
     assert "WARNING:edge_assistant:told" in done.stderr
+    assert "ERROR:edge_assistant:a listener failed: ValueError" in done.stderr
+    assert "ignored: ValueError" in done.stderr
+    assert "Traceback" not in done.stderr
     assert "thread engine ended by ValueError" in done.stderr
     assert "ended by ValueError" in done.stderr.splitlines()[-1]
