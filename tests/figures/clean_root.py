@@ -72,8 +72,7 @@ kill $recorder $assistant; wait $assistant; code=$?; pulse --kill; exit $code
 """The conversation through a card: what is played into `micsrc` is what the microphone hears."""
 _FILES = """
 cd /srv/talk; date +%s.%N >started
-exec {program} converse user.wav reply.wav --events events.jsonl --tail-s 30 \\
-  --set llm.temperature=0 {options}
+exec {program} converse user.wav reply.wav --events events.jsonl --tail-s 30 {options}
 """
 _LOUD = 0.01
 """Root mean square of 20 ms, of full scale: the null sink is silent to the bit, speech is not."""

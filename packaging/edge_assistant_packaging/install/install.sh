@@ -10,8 +10,8 @@
 #   PREFIX/previous         -> current/previous, so that one rename changes both
 #   PREFIX/versions/ID/previous -> ../ID of the version before
 #   PREFIX/command          -> the link that we made on the PATH, to remove it again
-#   PREFIX/folders          the folders that we made outside, which are removed again if empty
-#   PREFIX/.edge-assistant.lock   held while something is changed; says that PREFIX is ours
+#   PREFIX/.edge-assistant.lock   held while something is changed; says that PREFIX is ours, and
+#                           which folders above were made for it, to remove them again if empty
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -317,7 +317,7 @@ absent_above() { # the folders above this one that are not there
     done
 }
 
-note_made() { [ -z "$made" ] || printf '%s\n' "$made" >>"$prefix/folders"; }
+note_made() { [ -z "$made" ] || printf '%s\n' "$made" >>"$lock"; }
 
 unwritable() {
     die prefix-not-writable "cannot write to $1" \
@@ -331,8 +331,8 @@ busy() {
 remove_empty_prefix() {
     [ ! -L "$prefix/current" ] || return 0
     rmdir "$prefix/versions" 2>/dev/null || [ ! -d "$prefix/versions" ] || return 0
-    made=$(sort -r "$prefix/folders" 2>/dev/null) || made=''
-    rm -f "$prefix/previous" "$prefix/command" "$prefix/folders" "$lock"
+    made=$(grep '^/' "$lock" | sort -r) || made=''
+    rm -f "$prefix/previous" "$prefix/command" "$lock"
     rmdir "$prefix" 2>/dev/null || :
     printf '%s\n' "$made" | while IFS= read -r each; do
         [ -z "$each" ] || rmdir "$each" 2>/dev/null || :
