@@ -11,6 +11,7 @@ import ctypes.util
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,13 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 
 NATIVE_BUILD = "-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF"
 """llama.cpp for the processor of this machine, without its picture models."""
+
+TEST_PARTS = (
+    ["-m", "not (model or device)", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"],
+    ["-m", "model or device"],
+)
+"""All tests: those that only compute on all cores, then those that listen and speak in real time,
+which others would disturb, one after the other. With arguments for pytest there is one part."""
 
 
 class SetupFailed(Exception):
@@ -61,8 +69,9 @@ def run(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     setup(["dev"])
     failed = checks()
-    if subprocess.call([python(), "-m", "pytest", *arguments]) != 0:
-        failed.append("pytest")
+    for part in [arguments] if arguments else TEST_PARTS:
+        if subprocess.call([python(), "-m", "pytest", *part]) != 0:
+            failed.append(shlex.join(["pytest", *part]))
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -99,17 +99,28 @@ def parts_in(folder: Path) -> list[Path]:
     return list(folder.glob(".*.part"))
 
 
+def wait_for_a_part(child: subprocess.Popen[str], folder: Path) -> None:
+    while child.poll() is None and not parts_in(folder):
+        time.sleep(0.001)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
 def test_kills_at_random_instants_leave_no_half_written_file(tmp_path: Path) -> None:
-    """Of the process that was asked; llama.cpp works in a child of it, which has to end too."""
+    """Of the process that was asked; llama.cpp works in a child of it, which has to end too.
+
+    Half of them come anywhere, half after the file was begun: however slow the first run was, some
+    find it half written.
+    """
     source = write_llama(tmp_path / "source.gguf", layers=6)
     output = tmp_path / "folder" / "out.gguf"
     output.parent.mkdir()
     with run(source, output) as child:
         begun_s = time.monotonic()
+        wait_for_a_part(child, output.parent)
+        writing_s = time.monotonic()
         assert child.wait() == 0
-        length_s = time.monotonic() - begun_s
+        ended_s = time.monotonic()
     whole = output.read_bytes()
     rng = random.Random(5)
     midway = left = 0
@@ -118,7 +129,9 @@ def test_kills_at_random_instants_leave_no_half_written_file(tmp_path: Path) -> 
         if kill % 2:
             output.write_bytes(OLD)
         with run(source, output) as child:
-            time.sleep(rng.uniform(0, length_s))
+            if is_late := kill % 4 < 2:
+                wait_for_a_part(child, output.parent)
+            time.sleep(rng.uniform(0, ended_s - (writing_s if is_late else begun_s)))
             midway += bool(parts_in(output.parent))
             child.kill()
         if output.exists():
@@ -127,7 +140,8 @@ def test_kills_at_random_instants_leave_no_half_written_file(tmp_path: Path) -> 
         while parts_in(output.parent) and time.monotonic() < deadline_s:
             time.sleep(0.02)
         left += bool(parts_in(output.parent))
-    print(f"{KILLS} kills in {length_s:.2f} s of work, {midway} while writing, {left} parts left")
+    took_s = ended_s - begun_s
+    print(f"{KILLS} kills in {took_s:.2f} s of work, {midway} while writing, {left} parts left")
     assert midway >= KILLS // 5  # or this would have shown nothing
     quantise_llm(source, output, "IQ4_XS", overwrite=True)
     assert output.read_bytes() == whole
