@@ -121,17 +121,7 @@ def run(
             start_new_session=True,
         )
         output = _wait(process, pipes, longest_s)
-        seen, is_over = (
-            (read_calls(Path(trace), _PREFIX), True)
-            if listener is None
-            else listener.finish(longest_s)
-        )
-    if not is_over:
-        raise ShippingError(
-            "proof-not-run",
-            f"a program that the turn has started was not over {longest_s:.0f} s after it",
-            "`ps -ef` shows what it left behind",
-        )
+        seen = _calls(Path(trace), listener, longest_s)
     inside = namespace.parse(pipes.namespace_data) if enters else refused
     return Ran(
         exit_code=process.returncode,
@@ -142,6 +132,19 @@ def run(
         namespace=inside if isinstance(inside, Namespace) else None,
         no_namespace=inside if isinstance(inside, str) else "",
     )
+
+
+def _calls(trace: Path, listener: seccomp.Listener | None, longest_s: float) -> list[Call]:
+    if listener is None:  # strace itself ends with the last one that it traces
+        return read_calls(trace, _PREFIX)
+    seen, is_over = listener.finish(longest_s)
+    if not is_over:
+        raise ShippingError(
+            "proof-not-run",
+            f"a program that the turn has started was not over {longest_s:.0f} s after it",
+            "`ps -ef` shows what it left behind",
+        )
+    return seen
 
 
 def _preparation(
