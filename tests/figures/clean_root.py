@@ -174,7 +174,8 @@ def converse(
         if listening_at is None and events.exists() and '"listening"' in events.read_text():
             listening_at = time.time()
         time.sleep(0.02)
-    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    text = events.read_text() if events.exists() else ""  # it may have refused to start
+    lines = [json.loads(line) for line in text.splitlines()]
     started_at = float((place / "started").read_text())
     return Talk(
         exit_code=process.returncode,
