@@ -194,7 +194,7 @@ def talks(board: Board, wav: Path, block_s: float) -> bool:
     if code != 0:
         return False
     board.run(f"{command} --version; du -sm .local | cut -f1")
-    listed, _ = board.run(f"{command} models list")
+    listed, _ = board.run(f"{command} models list | grep -w installed")
     answered, reply = board.run(
         f"{command} ask --set llm.temperature=0 'What is the capital of France?' 2>/dev/null"
     )
