@@ -28,7 +28,7 @@ from edge_assistant_quantize.onnx_models.recipes import RECIPES
 from edge_assistant_quantize.onnx_models.split import split_voice
 from edge_assistant_quantize.onnx_models.torch_files import open_checkpoint
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.engines.piper_file import piper_config
 
@@ -58,9 +58,19 @@ def unpacked(name: str, folder: Path) -> Path:
 
 def farthest(model: onnx.ModelProto, name: str) -> float:
     """Largest difference to PyTorch, in audio or durations; infinite where the lengths differ."""
+    return apart(listened_to(model), name, {})
+
+
+def listened_to(model: onnx.ModelProto) -> Any:
+    """A session that gives the durations, too."""
     rounded = next(node.input[0] for node in model.graph.node if node.op_type == "Ceil")
     model.graph.output.add().name = rounded
-    session, differences = opened_as_it_is(model.SerializeToString()), []
+    return opened_as_it_is(model.SerializeToString())
+
+
+def apart(session: Any, name: str, weights: dict[str, NDArray[Any]]) -> float:
+    """What `farthest` says, with these weights in place of the model's."""
+    differences = []
     golden = np.load(DATA / f"{name}-tuned.npz")
     for count in (12, 40):
         feed: dict[str, NDArray[Any]] = {
@@ -69,8 +79,8 @@ def farthest(model: onnx.ModelProto, name: str) -> float:
             "scales": np.array([0, 1, 0], dtype=np.float32),
             "sid": np.array([LAST_SPEAKER]),
         }
-        wanted = {each.name for each in session.get_inputs()}
-        audio, columns = session.run(None, {each: feed[each] for each in wanted})
+        wanted = {each.name for each in session.get_inputs()} & set(feed)
+        audio, columns = session.run(None, {each: feed[each] for each in wanted} | weights)
         if audio.size != golden[f"audio_{count}"].size:
             return float("inf")
         differences += [
@@ -78,6 +88,14 @@ def farthest(model: onnx.ModelProto, name: str) -> float:
             np.abs(columns.reshape(-1) - golden[f"columns_{count}"]).max(),
         ]
     return float(max(differences))
+
+
+def weights_of(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
+    return {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in model.graph.initializer
+        if tensor.data_type == TensorProto.FLOAT
+    }
 
 
 def opened_as_it_is(model: bytes) -> Any:
@@ -101,6 +119,15 @@ def test_every_misplaced_weight_is_heard(voice: Path, tmp_path: Path) -> None:
     checkpoint = unpacked(f"{name}-tuned.ckpt.xz", tmp_path)
     with open_checkpoint(checkpoint) as content:
         weights = dict(generator_weights(content))
+    model = onnx.load(voice)
+    place(weights, model, "like")
+    right = weights_of(model)
+    for tensor_name, numbers in right.items():  # what is also an input can be another in each run
+        model.graph.input.append(
+            helper.make_tensor_value_info(tensor_name, TensorProto.FLOAT, numbers.shape)
+        )
+    session = listened_to(model)
+    assert apart(session, name, {}) < SAME
     for one, other in (
         ("enc_p.encoder.attn_layers.0.conv_q.weight", "enc_p.encoder.attn_layers.0.conv_k.weight"),
         ("enc_p.encoder.norm_layers_1.0.gamma", "enc_p.encoder.norm_layers_2.0.gamma"),
@@ -112,10 +139,13 @@ def test_every_misplaced_weight_is_heard(voice: Path, tmp_path: Path) -> None:
         if name == "medium"
         else ("dec.resblocks.0.convs1.0.weight", "dec.resblocks.0.convs2.0.weight"),
     ):
-        model = onnx.load(voice)
-        wrong = weights | {one: weights[other], other: weights[one]}
-        place(wrong, model, "like")
-        assert farthest(model, name) > 10 * SAME, one
+        place(weights | {one: weights[other], other: weights[one]}, model, "like")
+        wrong = weights_of(model)
+        changed = {
+            each: wrong[each] for each in wrong if not np.array_equal(wrong[each], right[each])
+        }
+        assert len(changed) == 2
+        assert apart(session, name, changed) > 10 * SAME, one
 
 
 def test_parts_of_a_real_graph_are_what_their_names_say(voice: Path) -> None:

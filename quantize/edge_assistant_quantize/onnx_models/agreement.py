@@ -218,12 +218,20 @@ def _short(error: Exception) -> str:
 def _runner(model: Path) -> tuple[str, Callable[[Path], list[Answer]], int | None]:
     """What is fed, what runs a file on it, and the sample rate of the answers if they are sound."""
     session = open_session(model, hint=_HINT)
+
+    def session_of(path: Path) -> Any:
+        return session if path == model else opened(path.read_bytes())
+
     inputs = session.get_inputs()
     names = {each.name for each in inputs}
     if is_piper(names):
         num_ids, sample_rate = voice_facts(model)
         feeds = piper_feeds(names, num_ids)
-        return f"{len(feeds)} runs of phonemes", lambda path: _fed(path, feeds), sample_rate
+        return (
+            f"{len(feeds)} runs of phonemes",
+            lambda path: _fed(session_of(path), feeds),
+            sample_rate,
+        )
     if len(inputs) == 1 and inputs[0].shape[1:] == [NUM_MELS, NUM_COLUMNS]:
         return "a spoken sentence in 8 parts", _turn_ends, None
     if {2, 3} <= {len(each.shape) for each in inputs} and len(session.get_outputs()) == 2:
@@ -236,12 +244,11 @@ def _runner(model: Path) -> tuple[str, Callable[[Path], list[Answer]], int | Non
         raise InputsUnknown(
             "inputs-unknown", f"no inputs of ours fit {model.name}: {error.message}", _HINT
         ) from error
-    return f"{len(feeds)} sets of random inputs", lambda path: _fed(path, feeds), None
+    return f"{len(feeds)} sets of random inputs", lambda path: _fed(session_of(path), feeds), None
 
 
-def _fed(path: Path, feeds: list[Feed]) -> list[Answer]:
+def _fed(session: Any, feeds: list[Feed]) -> list[Answer]:
     """All outputs for each feed, one after the other."""
-    session = opened(path.read_bytes())
     return [
         np.concatenate([np.asarray(each, dtype=np.float32).reshape(-1) for each in outputs])
         for outputs in (session.run(None, feed) for feed in feeds)
