@@ -107,7 +107,7 @@ class Kills:
         assert set(machine.versions()) == names, machine.versions()
         assert (machine.prefix / "previous").resolve().name == identity(self._old)
         found = {each.name for each in machine.prefix.iterdir()}
-        usual = {"versions", "current", "previous", "command", "folders", ".edge-assistant.lock"}
+        usual = {"versions", "current", "previous", "command", ".edge-assistant.lock"}
         assert found == usual, found
         shutil.rmtree(self._old)
         self._old = bundle
