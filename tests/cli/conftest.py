@@ -52,7 +52,7 @@ def run(environ: dict[str, str], tmp_path: Path) -> Run:
             text=True,
             cwd=tmp_path,
             env=environ | variables,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert "Traceback" not in done.stderr
