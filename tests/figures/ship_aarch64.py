@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -220,8 +221,9 @@ def converse(board: Board, command: str, wav: Path, block_s: float) -> bool:
         block = np.zeros(BLOCK, np.float32)
         spoken = sound[len(heard) * BLOCK : (len(heard) + 1) * BLOCK]
         block[: len(spoken)] = spoken
-        process.stdin.write(pcm(block))
-        process.stdin.flush()
+        with suppress(BrokenPipeError):
+            process.stdin.write(pcm(block))
+            process.stdin.flush()
         answer = process.stdout.read(2 * BLOCK)
         if len(answer) != 2 * BLOCK:
             print("    it ended:", (board.home / "converse.err").read_text()[-500:])
@@ -230,7 +232,8 @@ def converse(board: Board, command: str, wav: Path, block_s: float) -> bool:
             print(f"    listening after {time.monotonic() - began_s:.0f} s of qemu's", flush=True)
         heard.append((np.frombuffer(answer, "<i2") / 32768).astype(np.float32))
         time.sleep(block_s)
-    process.stdin.close()
+    with suppress(BrokenPipeError):
+        process.stdin.close()
     code = process.wait()
     lines = [json.loads(line) for line in events.read_text().splitlines()]
     said = [each["text"] for each in lines if each["event"] == "reply"]
