@@ -153,6 +153,7 @@ def _overlap(state: State, user: UserTurn, rules: Settings) -> Step:
         probes=user.probes,
         is_wordless=user.is_wordless,
         is_hasty=_is_hasty(user, state.reply),
+        early_barge_in_ms=rules.early_barge_in_ms if _is_early(user, state.reply) else 0,
         by_duration=rules.barge_in and rules.listen == "open",
     )
     match verdict:
@@ -174,6 +175,12 @@ def _is_hasty(user: UserTurn, reply: Reply | None) -> bool:
     if reply is None or user.heard_from_frames is None:
         return False
     return user.started_frames - reply.ended_frames <= frames_of_ms(overlap.HASTY_MS)
+
+
+def _is_early(user: UserTurn, reply: Reply | None) -> bool:
+    if reply is None or reply.began_frames is None or user.heard_from_frames is None:
+        return False
+    return user.started_frames - reply.began_frames <= frames_of_ms(overlap.EARLY_MS)
 
 
 def _is_due(state: State, user: UserTurn) -> bool:

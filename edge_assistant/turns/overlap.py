@@ -15,6 +15,11 @@ HASTY_BARGE_IN_MS: Final = 450
 """If he then speaks for longer than an "okay" takes, he goes on with his sentence."""
 
 
+EARLY_MS: Final = 800
+"""Who speaks on before so much of a reply was to be heard is not responding to it: listeners
+respond to 0.7 s of speech or more, and a while after it (Ward and Tsukahara 2000)."""
+
+
 class Overlap(Enum):
     """What to make of speech over a reply."""
 
@@ -34,6 +39,7 @@ def judge(
     probes: int,
     is_wordless: bool,
     is_hasty: bool,
+    early_barge_in_ms: int,
     by_duration: bool,
 ) -> Overlap:
     """Decide from how long the user has been speaking over the reply.
@@ -44,7 +50,9 @@ def judge(
         probe_ms: the first look at the words, and the time until the next; 0 for none.
         probes: how often they were looked at already.
         is_wordless: the last look found no words.
-        is_hasty: he began within `HASTY_MS` of his own last word.
+        is_hasty: he goes on with his sentence, within `HASTY_MS` of his own last word.
+        early_barge_in_ms: he goes on with his sentence, within `EARLY_MS` of the reply's first
+            sound: so much speech is enough; 0 where he does not.
         by_duration: False where words must decide at the end (barge-in off, or the wake phrase is
             needed).
     """
@@ -52,6 +60,8 @@ def judge(
         return Overlap.UNDECIDED
     if is_hasty:
         barge_in_ms = min(barge_in_ms, HASTY_BARGE_IN_MS)
+    if early_barge_in_ms:
+        barge_in_ms = min(barge_in_ms, early_barge_in_ms)
     if speech_ms >= barge_in_ms * (WORDLESS if is_wordless else 1):
         return Overlap.INTERRUPTION
     if probe_ms and speech_ms >= probe_ms * (probes + 1):

@@ -87,7 +87,12 @@ def _if_addressed(state: State, reply: Reply, event: Transcribed, rules: Setting
 def _go_on(state: State, reply: Reply, after: tuple[int, int]) -> Step:
     """A reply yielded to something that was not meant to stop it: speak on."""
     rest = replace(
-        reply, draft=reply.draft + 1, started_frames=None, whole_frames=None, interrupted=None
+        reply,
+        draft=reply.draft + 1,
+        started_frames=None,
+        began_frames=None,
+        whole_frames=None,
+        interrupted=None,
     )
     return replace(state, reply=rest), (
         Discard(turn=reply.turn, draft=reply.draft, reason="nothing said"),
@@ -146,7 +151,8 @@ def playback_started(state: State, event: PlaybackStarted, rules: Settings) -> S
     reply = state.reply
     if reply is None or not _is_about(reply, event) or reply.phase is not ReplyPhase.COMMITTED:
         return state, ()
-    state = replace(state, reply=replace(reply, phase=ReplyPhase.SPEAKING))
+    reply = replace(reply, phase=ReplyPhase.SPEAKING, began_frames=event.at_frames)
+    state = replace(state, reply=reply)
     return duck_if_speaking(state, rules) if state.onset_frames is not None else (state, ())
 
 

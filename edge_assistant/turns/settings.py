@@ -61,6 +61,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     that where no words can be found in it. Without `probe_ms` nothing else makes it yield, and 300
     is a good value."""
 
+    early_barge_in_ms: Annotated[int, Meta(ge=0, le=3_000)] = 160
+    """The same where the user goes on with his sentence when the reply has only begun: nobody
+    responds so soon to what he hears. Five windows of Silero by default, so that no click is
+    enough. 0: as at any other time."""
+
     probe_ms: Annotated[int, Meta(ge=0, le=3_000)] = 250
     """Speech of the user over a reply, in ms, after which its words are looked at, and from one
     look to the next: a listener's response lets the reply go on, anything else makes it yield. 0:

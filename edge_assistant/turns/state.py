@@ -91,6 +91,8 @@ class Reply:
     reply."""
     ended_frames: int = 0
     """End of the user's speech that it answers."""
+    began_frames: int | None = None
+    """When its first frame was played."""
     whole_frames: int | None = None
     """Start of the turn that the user's turn went on with, if it did."""
     breaks: tuple[int, ...] = ()

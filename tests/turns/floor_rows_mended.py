@@ -226,7 +226,9 @@ FALSE_YIELD = [
     Row(
         given=GONE_ON,
         fact=PlaybackStarted(turn=2, draft=2, at_frames=at(4_300)),
-        then=replace(GONE_ON, reply=replace(NEXT, phase=ReplyPhase.SPEAKING)),
+        then=replace(
+            GONE_ON, reply=replace(NEXT, phase=ReplyPhase.SPEAKING, began_frames=at(4_300))
+        ),
         why="it is heard again",
     ),
     Row(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from edge_assistant.turns.commands import (
     Answer,
     Commit,
@@ -21,6 +23,7 @@ from tests.turns.floor_states import (
     DRAFTED,
     DUCKED,
     ENDED,
+    HEARD,
     IDLE,
     IGNORED,
     INTRUDER,
@@ -61,6 +64,8 @@ BOTH_WAIT = replace(IDLE, requests=WAITING)
 WORDLESS = replace(LISTENED, user=replace(LISTENER, is_wordless=True))
 HASTY_LISTENER = replace(LISTENER, started_frames=at(2_900), talking_from_frames=at(2_900))
 HASTY = replace(LISTENED, user=HASTY_LISTENER)
+EARLY_BARGE_IN = structs.replace(BY_WORDS, early_barge_in_ms=160)
+LONG_HEARD = replace(TALKED_OVER, reply=replace(HEARD, began_frames=at(2_199)))
 LONG = replace(TALKED_OVER, now_frames=at(32_000), reply=SILENCED)
 
 
@@ -223,6 +228,16 @@ TIME = [
         rules=BY_WORDS,
         why="he goes on so soon that he cannot have listened",
     ),
+    tick(TALKED_OVER, 3_159, "a click could be as long", is_voiced=True, rules=EARLY_BARGE_IN),
+    Row(
+        given=TALKED_OVER,
+        fact=Tick(at_frames=at(3_160), is_voiced=True),
+        then=replace(YIELDING, now_frames=at(3_160)),
+        orders=(YIELD,),
+        rules=EARLY_BARGE_IN,
+        why="he goes on before he can have listened",
+    ),
+    tick(LONG_HEARD, 3_160, "he may have listened", is_voiced=True, rules=EARLY_BARGE_IN),
     tick(WORDLESS, 4_399, "no words in it: twice as long", is_voiced=True, rules=BY_WORDS),
     Row(
         given=WORDLESS,

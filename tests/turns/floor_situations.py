@@ -32,6 +32,7 @@ AHEAD = Settings(
     draft_at="endpoint",
     probe_ms=0,
     barge_in_ms=200,
+    early_barge_in_ms=0,
 )
 """Round numbers, and only one thing beside the floor's own: what is said is looked at meanwhile."""
 BY_LENGTH = structs.replace(AHEAD, partials=False)

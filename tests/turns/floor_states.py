@@ -68,7 +68,7 @@ RELEASED = replace(HELD, user=RELEASED_HOLDER)
 REPLY = replace(DRAFT, phase=ReplyPhase.COMMITTED, is_padded=False)
 THINKING = State(now_frames=at(2_700), next_turn=2, reply=REPLY)
 OWN_REPLY = replace(THINKING, reply=Reply(turn=1, draft=1, phase=ReplyPhase.COMMITTED))
-HEARD = replace(REPLY, phase=ReplyPhase.SPEAKING)
+HEARD = replace(REPLY, phase=ReplyPhase.SPEAKING, began_frames=at(2_900))
 SPEAKING = State(now_frames=at(3_000), next_turn=2, reply=HEARD)
 DUCKED = replace(SPEAKING, onset_frames=at(3_050), ducked=True)
 INTRUDER = UserTurn(
@@ -95,6 +95,7 @@ OVERHEARD = State(now_frames=at(3_260), next_turn=3, user=OVERHEARD_USER, reply=
 LISTENER = replace(INTRUDER, drafts=1, probes=1)
 LISTENED = replace(TALKED_OVER, now_frames=at(3_260), user=LISTENER, check=(2, 1))
 SILENCED = replace(HEARD, phase=ReplyPhase.YIELDING)
+UNHEARD = replace(SILENCED, began_frames=None)
 INTERRUPTER = replace(INTRUDER, interrupted=(1, 1))
 YIELDING = State(now_frames=at(3_200), next_turn=3, user=INTERRUPTER, reply=SILENCED)
 REOPENED = State(
@@ -103,7 +104,7 @@ REOPENED = State(
     user=replace(
         TALKER, talking_from_frames=at(2_800), drafts=1, breaks=(at(2_400),), resumed=True
     ),
-    reply=SILENCED,
+    reply=UNHEARD,
 )
 TAKEN_UP = Reply(
     turn=2,

@@ -277,13 +277,20 @@ def test_who_goes_on_just_after_the_reply_began_is_answered_as_a_whole() -> None
 
 
 def test_the_words_that_interrupt_are_looked_at_alone() -> None:
-    play = Screenplay().user(0.5, 2.0, "book a").user(2.8, 3.8, "room please").run(14.0)
+    play = Screenplay().user(0.5, 2.0, "book a").user(3.4, 4.4, "room please").run(14.0)
     probe = next(draft for draft in play.commands(StartDraft) if draft.turn == 2)
-    assert probe.from_frames == int(2.5 * SAMPLE_RATE)
+    assert probe.from_frames == int(3.1 * SAMPLE_RATE)
 
 
-def test_a_response_just_after_the_reply_began_is_one() -> None:
-    play = asked().user(2.7, 3.1, "okay").run(10.0)
+def test_who_goes_on_before_he_can_have_listened_is_not_talked_into() -> None:
+    begins_s = reply_begins_s(asked().run(6.0))
+    play = asked().user(begins_s + 0.4, begins_s + 0.7, "okay").run(10.0)
+    assert [order.turn for order in play.commands(Yield)] == [1]
+
+
+def test_a_response_to_the_first_words_of_the_reply_is_one() -> None:
+    begins_s = reply_begins_s(asked().run(6.0))
+    play = asked().user(begins_s + 0.9, begins_s + 1.3, "okay").run(10.0)
     assert not play.commands(Yield)
     assert play.outcomes == {1: [Outcome.ANSWERED], 2: [Outcome.IGNORED]}
 

@@ -19,6 +19,7 @@ def judged(
     probe_ms: int = 250,
     is_wordless: bool = False,
     is_hasty: bool = False,
+    early_barge_in_ms: int = 0,
     by_duration: bool = True,
 ) -> Overlap:
     return judge(
@@ -28,6 +29,7 @@ def judged(
         probes=probes,
         is_wordless=is_wordless,
         is_hasty=is_hasty,
+        early_barge_in_ms=early_barge_in_ms,
         by_duration=by_duration,
     )
 
@@ -65,6 +67,12 @@ def test_who_goes_on_when_the_reply_has_just_begun_need_not_go_on_for_long(
 ) -> None:
     probes = 1 if speech_ms < 500 else 2
     assert judged(speech_ms, probes=probes, is_wordless=is_wordless, is_hasty=True) is verdict
+
+
+@pytest.mark.parametrize("is_hasty", [False, True])
+def test_who_goes_on_with_the_reply_has_heard_none_of_it(is_hasty: bool) -> None:
+    assert judged(159, early_barge_in_ms=160, is_hasty=is_hasty) is Overlap.UNDECIDED
+    assert judged(160, early_barge_in_ms=160, is_hasty=is_hasty) is Overlap.INTERRUPTION
 
 
 @pytest.mark.parametrize(
