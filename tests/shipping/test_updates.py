@@ -158,6 +158,15 @@ def test_what_was_fetched_can_be_checked_with_minisign_alone(
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
+def test_no_bundle_gets_its_name_without_its_signature(shop: Path, tmp_path: Path) -> None:
+    asked = updater(shop, tmp_path / "state.json")
+    got = tmp_path / "got.bundle"
+    (tmp_path / "got.bundle.minisig" / "in-the-way").mkdir(parents=True)
+    assert refused(lambda: asked.fetch(asked.check(LINE, None), got)) == "output-unwritable"
+    assert not got.exists()
+    assert not list(tmp_path.glob(".got*"))
+
+
 def test_an_old_catalog_shown_again_is_refused(shop: Path, tmp_path: Path) -> None:
     old = [(shop / name).read_bytes() for name in (CATALOG, CATALOG_SIGNATURE)]
     issue(shop)

@@ -174,8 +174,9 @@ class Updater:
                     apply_delta(have, part, made, self._key, overwrite=True)
                     made.with_name(f"{made.name}.minisig").unlink()
                 manifest = self._require_offered(made, offer)
-            with new_file(output.with_name(f"{output.name}.minisig"), overwrite=True) as made:
-                made.write_bytes(offer.signature.encode())
+                signature_path = output.with_name(f"{output.name}.minisig")
+                with new_file(signature_path, overwrite=True) as signature:  # first, or no bundle
+                    signature.write_bytes(offer.signature.encode())
         finally:
             part.unlink(missing_ok=True)
         return Fetched(
