@@ -92,7 +92,7 @@ def test_a_turn_that_ends_meanwhile_takes_nothing_of_another(
     long = " ".join(["word"] * 20) + "."
     s = stage(recognizer=FakeRecognizer("tell me", "mhm"), llm=FakeLlm(long))
     s.ask()
-    s.card.silence(0.3)
+    s.card.silence(1.0)  # he listens: who speaks on sooner has no time for a response
     s.card.speech(0.14)
     s.wait_for_turns(2)
     told = [(e["outcome"], e[COMPUTED] > 20) for e in s.named("turn_finished")]
