@@ -11,13 +11,13 @@ from typing import Any, Final
 import numpy as np
 
 from edge_assistant_packaging.errors import ShippingError
-from edge_assistant_packaging.proof import enclosure, seccomp, turn, written
+from edge_assistant_packaging.proof import enclosure, seccomp, written
 from edge_assistant_packaging.proof.canary import Canary
 from edge_assistant_packaging.proof.enclosure import Ran
 from edge_assistant_packaging.proof.matched import THRESHOLD
 from edge_assistant_packaging.proof.report import Proof
 from edge_assistant_packaging.proof.sightings import Seeker
-from edge_assistant_packaging.proof.subject import Subject
+from edge_assistant_packaging.proof.subject import Subject, hold
 from edge_assistant_packaging.proof.turn import Home, Spoken
 from edge_assistant_packaging.proof.written import Traced, Written
 
@@ -54,7 +54,7 @@ def prove(subject: Subject, bird: Canary) -> Proof:
             return proof
     with tempfile.TemporaryDirectory(prefix="edge-assistant-proof-") as folder:
         home = Home(folder=Path(folder))
-        ran, said = _hold(subject, home, watch)
+        ran, said = hold(subject, home, watch, calls=enclosure.FILE_CALLS, is_cut_off=False)
         seeker = Seeker(bird, [*said.transcripts, *said.replies])
         _try_search(seeker, bird)
         seen = written.traced(ran.calls)
@@ -65,24 +65,6 @@ def prove(subject: Subject, bird: Canary) -> Proof:
         proof.unchecked += [f"the rest of {where}: it is too large" for where in seeker.cut]
         _tell(ran, said, seen, found, home, seeker, proof)
     return proof
-
-
-def _hold(subject: Subject, home: Home, watch: enclosure.Watch) -> tuple[Ran, Spoken]:
-    from edge_assistant.audio.files import write_wav
-
-    home.make()
-    write_wav(home.speech, subject.speech)
-    turn.write_config(subject.config, home)
-    ran = enclosure.run(
-        lambda events: turn.command(subject.program, home, events),
-        environ=home.environ(subject.models, subject.environ),
-        folder=home.work,
-        watch=watch,
-        calls=enclosure.FILE_CALLS,
-        is_cut_off=False,
-        longest_s=subject.longest_s,
-    )
-    return ran, turn.spoken(ran.events, ran.output)
 
 
 def _try_search(seeker: Seeker, bird: Canary) -> None:

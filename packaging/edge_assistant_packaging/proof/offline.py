@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_assistant_packaging.errors import ShippingError
-from edge_assistant_packaging.proof import enclosure, namespace, seccomp, turn
+from edge_assistant_packaging.proof import enclosure, namespace, seccomp
 from edge_assistant_packaging.proof.enclosure import Ran, Watch
 from edge_assistant_packaging.proof.report import Proof
 from edge_assistant_packaging.proof.sockets import reached
-from edge_assistant_packaging.proof.subject import Subject
+from edge_assistant_packaging.proof.subject import Subject, hold
 from edge_assistant_packaging.proof.turn import Home, Spoken
 
 LIMITS: Final = (
@@ -63,22 +63,8 @@ def prove(subject: Subject) -> Proof:
 
 
 def _hold(subject: Subject, watch: Watch, *, is_cut_off: bool) -> tuple[Ran, Spoken]:
-    from edge_assistant.audio.files import write_wav
-
     with tempfile.TemporaryDirectory(prefix="edge-assistant-proof-") as folder:
-        home = Home(folder=Path(folder))
-        home.make()
-        write_wav(home.speech, subject.speech)
-        turn.write_config(subject.config, home)
-        ran = enclosure.run(
-            lambda events: turn.command(subject.program, home, events),
-            environ=home.environ(subject.models, subject.environ),
-            folder=home.work,
-            watch=watch,
-            is_cut_off=is_cut_off,
-            longest_s=subject.longest_s,
-        )
-        return ran, turn.spoken(ran.events, ran.output)
+        return hold(subject, Home(folder=Path(folder)), watch, is_cut_off=is_cut_off)
 
 
 def _try_watch(watch: Watch, proof: Proof) -> None:
